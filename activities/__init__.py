@@ -1,0 +1,1 @@
+"""Effects: one model call, one tool call, and the opening and closing of a run."""

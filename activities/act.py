@@ -1,0 +1,28 @@
+"""One tool call: carried out, and its result recorded."""
+
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from perdure.contracts import ActInput, Observation
+
+if (
+    TYPE_CHECKING
+):  # workflows import this module for its names, and must load no SDK by it
+    from perdure.tools.runner import Runner
+
+
+class Act:
+    """Hosts the activity `act`."""
+
+    def __init__(self, runner: "Runner") -> None:
+        self._runner = runner
+
+    @activity.defn
+    async def act(self, request: ActInput) -> Observation:
+        """Record the result of `request.key`, or find it stored by an earlier attempt."""
+        if recalled := await self._runner.recall(request):
+            return recalled
+        async with heartbeating():
+            return await self._runner.act(request)

@@ -1,0 +1,57 @@
+"""How a run begins and ends in the store."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.failure import final
+from activities.heartbeat import heartbeating
+from perdure.contracts import CloseRun, OpenRun, PrepareWorkspace, RunPlan
+from perdure.errors import PerdureError
+
+if (
+    TYPE_CHECKING
+):  # workflows import this module for its names, and must load no SDK by it
+    from perdure.opening import Opening
+    from perdure.store.store import Store
+    from perdure.tools.workspace import Workspaces
+
+
+class Runs:
+    """Hosts the activities `open_run` and `close_run`."""
+
+    def __init__(self, opening: "Opening", store: "Store") -> None:
+        self._opening = opening
+        self._store = store
+
+    @activity.defn
+    async def open_run(self, request: OpenRun) -> RunPlan:
+        """Settle agent, model and limits, and record the run; a retry finds it recorded."""
+        try:
+            return await self._opening.open(request)
+        except PerdureError as error:
+            raise final(error) from error
+
+    @activity.defn
+    async def close_run(self, request: CloseRun) -> None:
+        """Record how the run ended."""
+        await self._store.end_run(request.run, request.result)
+
+
+class Folders:
+    """Hosts the activity `prepare_workspace`, on the machines where tools run."""
+
+    def __init__(self, workspaces: "Workspaces") -> None:
+        self._workspaces = workspaces
+
+    @activity.defn
+    async def prepare_workspace(self, request: PrepareWorkspace) -> None:
+        """Copy the files of `request.source` for the run; a retry finds them copied."""
+        async with heartbeating():
+            try:
+                await asyncio.to_thread(
+                    self._workspaces.prepare, request.run, request.source
+                )
+            except PerdureError as error:
+                raise final(error) from error

@@ -1,0 +1,23 @@
+"""The search attributes by which runs are found in Temporal."""
+
+from temporalio.common import SearchAttributeKey
+
+AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
+AGENT_STATUS = SearchAttributeKey.for_keyword("AgentStatus")
+AGENT_MODEL = SearchAttributeKey.for_keyword("AgentModel")
+TEAM_ID = SearchAttributeKey.for_keyword("TeamId")
+CONVERSATION_ID = SearchAttributeKey.for_keyword("ConversationId")
+USER_ID = SearchAttributeKey.for_keyword("UserId")
+AGENT_STEPS = SearchAttributeKey.for_int("AgentSteps")
+AGENT_COST_USD = SearchAttributeKey.for_float("AgentCostUsd")
+
+ALL = (
+    AGENT_NAME,
+    AGENT_STATUS,
+    AGENT_MODEL,
+    TEAM_ID,
+    CONVERSATION_ID,
+    USER_ID,
+    AGENT_STEPS,
+    AGENT_COST_USD,
+)

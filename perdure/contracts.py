@@ -1,0 +1,257 @@
+"""The types that cross the workflow boundary, and nothing else.
+
+Every one is a frozen Pydantic model: plain JSON outside, one object in and one out.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TASK_QUEUE = "perdure"
+THINK_QUEUE = "perdure-think"
+ACT_QUEUE = "perdure-act"
+
+_NAME = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+
+
+class Contract(BaseModel):
+    """A message between our own parts: fields that a newer version added are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PublicContract(BaseModel):
+    """A message from outside: a field that we do not know is an error, not a silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunStatus(StrEnum):
+    """How a run stands, or how it ended."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    OUT_OF_STEPS = "out_of_steps"
+    OUT_OF_BUDGET = "out_of_budget"
+    OUT_OF_TIME = "out_of_time"
+    STUCK = "stuck"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in {RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.WAITING}
+
+
+class Usage(Contract):
+    """What model calls consumed. `cost_usd` is None when the model's price is unknown."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        known = self.cost_usd is not None and other.cost_usd is not None
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        )
+
+
+class Limits(PublicContract):
+    """Where a run ends gracefully. None means no limit of that kind."""
+
+    max_steps: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_cost_usd: float | None = Field(default=None, gt=0)
+    max_minutes: float | None = Field(default=None, gt=0)
+
+    def over(self, defaults: "Limits") -> "Limits":
+        """These limits, with the ones left open taken from `defaults`."""
+        return defaults.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class AgentSpec(PublicContract):
+    """What an agent is: its instructions, its tools, its model and its limits."""
+
+    name: str = _NAME
+    description: str = ""
+    instructions: str = ""
+    model: str | None = None
+    tools: tuple[str, ...] | None = None
+    """Names of the tools it may call; None gives it every tool that the worker has."""
+    limits: Limits = Limits()
+    output_schema: dict[str, Any] | None = None
+    """JSON Schema of the answer that `finish` must carry; None for an answer in plain text."""
+
+
+class AgentRequest(PublicContract):
+    """One task for one agent: the input of `AgentWorkflow`."""
+
+    task: str = Field(min_length=1, max_length=500_000)
+    agent: str | AgentSpec = "assistant"
+    model: str | None = None
+    limits: Limits = Limits()
+    head: str | None = None
+    """Turn to continue from: an earlier run's head, or any turn of its past to fork there."""
+    conversation: str | None = None
+    user: str | None = None
+    workspace: str | None = None
+    """Absolute path of a folder on the worker's machine; its files are copied for the agent."""
+    output_schema: dict[str, Any] | None = None
+    progress: "Progress | None" = None
+    """Filled in by the workflow itself when it continues as new; leave it out."""
+
+
+class Entry(Contract):
+    """Something the model is shown before it thinks: stored under `id`, or given here as `text`."""
+
+    kind: Literal["task", "result", "message", "notice"]
+    id: str | None = None
+    call: str | None = None
+    """For a result: the id of the tool call that it answers."""
+    text: str | None = None
+
+
+class OpenRun(Contract):
+    """Input of `open_run`: resolve the agent and record the run."""
+
+    run: str
+    workflow_id: str
+    request: AgentRequest
+
+
+class PrepareWorkspace(Contract):
+    """Input of `prepare_workspace`: the folder whose files the run gets a copy of."""
+
+    run: str
+    source: str
+
+
+class RunPlan(Contract):
+    """What `open_run` settled: everything the loop needs and nothing more."""
+
+    run: str
+    agent: str
+    model: str
+    limits: Limits
+    task: Entry
+    task_preview: str
+
+
+class ThinkInput(Contract):
+    """Input of `think`. `key` is chosen by the workflow, so a retry finds the stored turn."""
+
+    run: str
+    key: str
+    head: str | None
+    entries: tuple[Entry, ...]
+    closing: str | None = None
+    """Why this is the run's last think, without tools; None for an ordinary one."""
+
+
+class Call(Contract):
+    """One tool call as the workflow needs it: arguments only where it carries them out itself."""
+
+    id: str
+    tool: str
+    summary: str
+    arguments: dict[str, Any] | None = None
+    """For a control tool; the arguments of others stay in the store."""
+    problem: str | None = None
+    """Why it cannot be carried out (unknown tool, wrong arguments); told to the model."""
+
+
+class Decision(Contract):
+    """Output of `think`: the new head and what to do next."""
+
+    head: str
+    thought: str = ""
+    calls: tuple[Call, ...] = ()
+    answer: str | None = None
+    """Set when the reply is the final answer itself, without a call of `finish`."""
+    problem: str | None = None
+    """Why the reply is of no use (empty, cut off, not JSON); told to the model."""
+    usage: Usage = Usage()
+
+
+class ActInput(Contract):
+    """Input of `act`: which call of which stored turn to carry out, under which key."""
+
+    run: str
+    key: str
+    turn: str
+    call: str
+
+
+class Observation(Contract):
+    """Output of `act`: where the result is stored, and how it begins."""
+
+    result: str
+    status: Literal["ok", "error", "unknown"]
+    preview: str
+
+
+class AgentResult(Contract):
+    """How a run ended, with its best answer: the output of `AgentWorkflow`."""
+
+    status: RunStatus
+    answer: str
+    """The final answer, or the best partial one; cut at 64,000 characters (whole in the store)."""
+    output: Any = None
+    """The validated answer when the request or the agent gave an output schema."""
+    reason: str = ""
+    """For every status but `completed`: what happened and what to do, in a sentence."""
+    head: str | None
+    steps: int
+    usage: Usage
+
+
+class CloseRun(Contract):
+    """Input of `close_run`: record how the run ended."""
+
+    run: str
+    result: AgentResult
+
+
+class Message(PublicContract):
+    """A message for a running agent: the input of the update `tell`."""
+
+    text: str = Field(min_length=1, max_length=32_000)
+    sender: str = "user"
+
+
+class Progress(Contract):
+    """What a run carries through continue-as-new: a pointer and a few counters."""
+
+    plan: RunPlan
+    started: datetime
+    head: str | None
+    steps: int
+    usage: Usage
+    entries: tuple[Entry, ...]
+    answer: str
+    fruitless: int
+    recent: tuple[str, ...]
+
+
+class RunState(Contract):
+    """Answer of the query `status`."""
+
+    status: RunStatus
+    agent: str
+    model: str
+    doing: str
+    head: str | None
+    steps: int
+    usage: Usage
+    result: AgentResult | None = None

@@ -1,0 +1,111 @@
+"""What Perdure needs on this machine: found or not, which version, and the cure."""
+
+import asyncio
+import os
+import platform
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from perdure.connection import connect, has_worker, is_configured
+from perdure.errors import PerdureError
+from perdure.home import Home
+from perdure.model.catalog import Catalog
+from perdure.model.gguf import find_gguf, require_engine
+from perdure.server import binary
+from perdure.settings import Settings
+from perdure.store.reader import is_made, reading
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part; `cure` is set when it is missing."""
+
+    part: str
+    detail: str
+    cure: str | None = None
+
+    @property
+    def found(self) -> bool:
+        return self.cure is None
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at each part; nothing is started."""
+    return [finding async for finding in _findings(settings)]
+
+
+async def _findings(settings: Settings) -> AsyncIterator[Finding]:
+    yield Finding("python", platform.python_version())
+    yield Finding("perdure", f"{version('perdure')}, temporalio {version('temporalio')}")
+    yield _data_directory(settings)
+    yield await _temporal_program()
+    yield await _server(settings)
+    yield await _store(settings)
+    yield _model(settings)
+
+
+def _data_directory(settings: Settings) -> Finding:
+    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        cure = "Set PERDURE_HOME to a directory that you may write."
+        return Finding("data directory", f"{place} cannot be written", cure)
+    free = shutil.disk_usage(place).free / 1e9
+    return Finding("data directory", f"{settings.home}, {free:.0f} GB free")
+
+
+async def _temporal_program() -> Finding:
+    try:
+        program = binary()
+    except PerdureError as error:
+        return Finding("temporal", "not found", str(error))
+    asked = await asyncio.create_subprocess_exec(
+        program, "--version", stdout=asyncio.subprocess.PIPE
+    )
+    words, _ = await asked.communicate()
+    return Finding("temporal", words.decode().strip().removeprefix("temporal version "))
+
+
+async def _server(settings: Settings) -> Finding:
+    if not is_configured():
+        host = Home(settings.home).host()
+        detail = f"running at {host.address}, {host.ui_url}" if host else "starts when needed"
+        return Finding("server", f"embedded, {detail}")
+    try:
+        client = await connect()
+    except PerdureError as error:
+        return Finding("server", "not reachable", str(error))
+    address = client.service_client.config.target_host
+    if not await has_worker(client):
+        cure = "Start `worker.py` with the same TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE."
+        return Finding("server", f"{address} answers, but no worker polls it", cure)
+    return Finding("server", f"{address}, with a worker")
+
+
+async def _store(settings: Settings) -> Finding:
+    if not is_made(settings):
+        return Finding("store", f"{settings.home / 'store.db'}, made when needed")
+    try:
+        async with reading(settings) as store:
+            return Finding("store", store.engine.url.render_as_string(hide_password=True))
+    except PerdureError as error:
+        return Finding("store", "cannot be used", str(error))
+
+
+def _model(settings: Settings) -> Finding:
+    try:
+        catalog = Catalog(os.environ, settings.home / "models.toml")
+        model = catalog.find(catalog.default)
+        if model.is_local:
+            return _local_model()
+        catalog.key_of(model)
+    except PerdureError as error:
+        return Finding("model", "cannot be used", str(error))
+    return Finding("model", f"{model.name} at {model.base_url}")
+
+
+def _local_model() -> Finding:
+    require_engine()
+    better = "set OPENAI_API_KEY or OPENAI_BASE_URL for a capable one"
+    return Finding("model", f"local, {find_gguf().name}; {better}")

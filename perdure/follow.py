@@ -1,0 +1,107 @@
+"""Following a run: what the store learns of it, until Temporal says that it has ended."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import CancelledError, TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from perdure.contracts import AgentResult, RunStatus, Usage
+from perdure.errors import UnknownRun
+from perdure.parts import Parts
+from perdure.store.store import Store
+from perdure.store.tables import Run, StoredEntry, Turn
+
+Row = Turn | StoredEntry
+
+_POLL_SECONDS = 0.3
+# Rows are stamped before they are committed, so one may appear behind another that was seen.
+_OVERLAP = timedelta(seconds=10)
+
+
+class Feed:
+    """The rows of one run, each given once."""
+
+    def __init__(self, store: Store | None, workflow_id: str) -> None:
+        """Without a store, as where the workers keep theirs elsewhere, there is never news."""
+        self._store = store
+        self._workflow_id = workflow_id
+        self._seen: set[str] = set()
+        self._since: datetime | None = None
+        self.run: Run | None = None
+
+    async def news(self) -> list[Row]:
+        """What has been stored since the last call; nothing until the run is recorded."""
+        if self._store is None:
+            return []
+        if self.run is None:
+            with suppress(UnknownRun):
+                self.run = await self._store.find_run(self._workflow_id)
+        if self.run is None:
+            return []
+        rows = await self._store.news(self.run.id, self._since)
+        if rows:
+            self._since = rows[-1].created_at - _OVERLAP
+        new = [row for row in rows if row.id not in self._seen]
+        self._seen.update(row.id for row in new)
+        return new
+
+
+async def follow(
+    parts: Parts, feed: Feed, workflow_id: str, show: Callable[[Row], None]
+) -> AgentResult:
+    """Show each row of the run as it comes, and give the run's result.
+
+    What dies meanwhile is brought back: the run goes on, and so does this.
+    """
+    while True:
+        result = asyncio.ensure_future(result_of(parts.client, workflow_id))
+        try:
+            await _until(result, parts, feed, show)
+            return result.result()
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise _unknown(workflow_id) from error
+            await parts.refresh()
+            await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            result.cancel()
+
+
+async def _until(
+    result: asyncio.Future[AgentResult], parts: Parts, feed: Feed, show: Callable[[Row], None]
+) -> None:
+    client, ended = parts.client, False
+    while not ended and parts.client is client:
+        done, _ = await asyncio.wait([result], timeout=_POLL_SECONDS)
+        ended = bool(done)
+        for row in await feed.news():
+            show(row)
+        if not ended:
+            await parts.refresh()
+
+
+async def result_of(client: Client, workflow_id: str) -> AgentResult:
+    """The run's result; one for a run, too, that ended without giving any."""
+    handle: WorkflowHandle[Any, AgentResult] = client.get_workflow_handle(
+        workflow_id, result_type=AgentResult
+    )
+    try:
+        return await handle.result()
+    except WorkflowFailureError as error:
+        cause = error.cause
+        status = RunStatus.CANCELLED if isinstance(cause, CancelledError) else RunStatus.FAILED
+        what = "The run was terminated" if isinstance(cause, TerminatedError) else "The run failed"
+        return AgentResult(
+            status=status, answer="", reason=f"{what}: {cause}", head=None, steps=0, usage=Usage()
+        )
+
+
+def _unknown(workflow_id: str) -> UnknownRun:
+    return UnknownRun(
+        f"Run '{workflow_id}' is unknown to the Temporal server. `starter.py list` names the runs."
+    )

@@ -1,0 +1,1 @@
+"""Language models: which there are, what they are shown, and what they reply."""

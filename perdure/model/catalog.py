@@ -1,0 +1,139 @@
+"""Which model a name stands for: endpoint, key, context window, mode and price."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from genai_prices import Usage as PricedUsage
+from genai_prices import calc_price
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from perdure.errors import UnknownModel
+
+LOCAL = "local"
+_BUILT_IN = Path(__file__).with_name("models.toml")
+_DEFAULT_WINDOW = 128_000
+_OPENAI_URL = "https://api.openai.com/v1"
+
+
+class Model(BaseModel):
+    """A model and how to ask it; the fields are explained in `models.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    model: str = ""
+    base_url: str = _OPENAI_URL
+    key: str = "OPENAI_API_KEY"
+    window: int = Field(default=_DEFAULT_WINDOW, ge=1000)
+    max_output_tokens: int | None = None
+    mode: Literal["native", "json"] = "native"
+    response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
+    temperature: float | None = None
+    input_usd: float | None = None
+    output_usd: float | None = None
+    tools: tuple[str, ...] | None = None
+    worked_examples: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        return self.name == LOCAL
+
+    def cost(
+        self, *, input_tokens: int, cached_tokens: int, output_tokens: int
+    ) -> float | None:
+        """Price of one reply in US dollars; None when nobody knows this model's price."""
+        if self.input_usd is not None and self.output_usd is not None:
+            return (
+                input_tokens * self.input_usd + output_tokens * self.output_usd
+            ) / 1e6
+        usage = PricedUsage(
+            input_tokens=input_tokens,
+            cache_read_tokens=min(cached_tokens, input_tokens),
+            output_tokens=output_tokens,
+        )
+        try:
+            return float(
+                calc_price(
+                    usage, self.model, provider_api_url=self.base_url
+                ).total_price
+            )
+        except (LookupError, ValueError):
+            return None
+
+    @property
+    def has_price(self) -> bool:
+        return self.cost(input_tokens=1, cached_tokens=0, output_tokens=1) is not None
+
+
+class Catalog:
+    """The models of `models.toml` and of the data directory's own, and every other name.
+
+    `environment` is where keys and OPENAI_BASE_URL are looked up.
+    """
+
+    def __init__(self, environment: Mapping[str, str], own_file: Path) -> None:
+        self._environment = environment
+        tables = [_read(path) for path in (_BUILT_IN, own_file) if path.exists()]
+        self._known = {
+            k: v for table in tables for k, v in table.get("models", {}).items()
+        }
+        self._default = [table["default"] for table in tables if "default" in table][-1]
+        self._found: dict[str, Model] = {}
+
+    @property
+    def default(self) -> str:
+        """The model of a run that names none: a hosted one where there is a key, else the local one."""
+        if chosen := self._environment.get("PERDURE_MODEL"):
+            return chosen
+        hosted = {"OPENAI_API_KEY", "OPENAI_BASE_URL"} & {
+            k for k, v in self._environment.items() if v
+        }
+        return self._default if hosted else LOCAL
+
+    def find(self, name: str) -> Model:
+        """The model of that name; raises UnknownModel when `models.toml` says nonsense about it."""
+        if name not in self._found:
+            self._found[name] = self._resolve(name)
+        return self._found[name]
+
+    def key_of(self, model: Model) -> str:
+        """The model's API key; raises UnknownModel with the cure when it is missing."""
+        if key := self._environment.get(model.key):
+            return key
+        if model.base_url != _OPENAI_URL:
+            return "none"  # servers on one's own machine rarely ask for a key
+        message = (
+            f"Model '{model.name}' needs a key, and {model.key} is not set. Set it, or set"
+            " OPENAI_BASE_URL to another OpenAI-compatible endpoint, or use --model local."
+        )
+        raise UnknownModel(message)
+
+    def _resolve(self, name: str) -> Model:
+        fields: dict[str, Any] = {"model": name, **self._known.get(name, {})}
+        fields.setdefault(
+            "base_url", self._environment.get("OPENAI_BASE_URL") or _OPENAI_URL
+        )
+        fields.setdefault("window", _published_window(fields["model"]))
+        try:
+            return Model(name=name, **fields)
+        except (ValidationError, TypeError) as error:
+            message = f"models.toml says something wrong about model '{name}': {error}"
+            raise UnknownModel(message) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{path} is not valid TOML: {error}. Mend it or remove it."
+        raise UnknownModel(message) from error
+
+
+def _published_window(model: str) -> int:
+    try:
+        price = calc_price(PricedUsage(input_tokens=1), model)
+    except (LookupError, ValueError):
+        return _DEFAULT_WINDOW
+    return price.model.context_window or _DEFAULT_WINDOW

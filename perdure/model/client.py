@@ -1,0 +1,173 @@
+"""Asking a model over the OpenAI-compatible API, and telling apart why it did not answer."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Awaitable, Sequence
+from typing import Any
+
+import httpx2
+import openai
+from openai import AsyncOpenAI
+
+from perdure.errors import ModelBusy, ModelRefused, PerdureError, PromptTooLong
+from perdure.model.catalog import Catalog, Model
+from perdure.model.prompt import Prompt
+from perdure.model.reply import Reply, read_message
+
+_TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
+_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=200)
+_TOO_LONG = (
+    "context_length_exceeded",
+    "context length",
+    "context window",
+    "maximum context",
+)
+
+
+class Models:
+    """Every endpoint that runs ask, each with one client and one memory of 'not before'."""
+
+    def __init__(
+        self, catalog: Catalog, local_url: Callable[[], Awaitable[str]]
+    ) -> None:
+        self.catalog = catalog
+        self._local_url = local_url
+        self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
+        self._not_before: dict[str, float] = {}
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    async def ask(self, model: Model, prompt: Prompt) -> Reply:
+        """One reply; raises ModelBusy, ModelRefused or UnknownModel."""
+        base_url = await self._local_url() if model.is_local else model.base_url
+        await self._wait_for_turn(base_url)
+        try:
+            completion = await self._post(base_url, model, prompt.body)
+        except openai.APIStatusError as error:
+            raise self._explain(error, model, base_url) from error
+        except openai.APIConnectionError as error:
+            cause = error.__cause__ or error
+            message = f"{base_url} cannot be reached: {cause!r}. Is the server up?"
+            raise ModelBusy(message) from error
+        return _read(completion, model, prompt)
+
+    async def _post(
+        self, base_url: str, model: Model, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        # `post` rather than `chat.completions.create`: the latter walks every message of a long
+        # transcript twice, to convert types that ours already have.
+        client = self._client(base_url, self.catalog.key_of(model))
+        response = await client.post(
+            "/chat/completions", body=body, cast_to=httpx2.Response
+        )
+        try:
+            completion = json.loads(response.content)
+        except ValueError as error:
+            message = f"{base_url} sent a reply that is not JSON ({error})."
+            raise ModelBusy(message) from error
+        if not isinstance(completion, dict) or not completion.get("choices"):
+            message = f"{base_url} sent a reply without choices: {response.text[:200]}"
+            raise ModelBusy(message)
+        return completion
+
+    def _client(self, base_url: str, key: str) -> AsyncOpenAI:
+        if (base_url, key) not in self._clients:
+            # Retries are Temporal's: they survive this process and are seen in the Web UI.
+            self._clients[base_url, key] = AsyncOpenAI(
+                base_url=base_url,
+                api_key=key,
+                max_retries=0,
+                http_client=openai.DefaultAsyncHttpxClient(
+                    timeout=_TIMEOUT, limits=_LIMITS
+                ),
+            )
+        return self._clients[base_url, key]
+
+    async def _wait_for_turn(self, base_url: str) -> None:
+        """One 'Retry-After' holds for every run in this worker, not for the one that met it."""
+        pause = self._not_before.get(base_url, 0.0) - time.monotonic()
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+    def _explain(
+        self, error: openai.APIStatusError, model: Model, base_url: str
+    ) -> PerdureError:
+        said = _server_words(error)
+        retry_after = _retry_after(error)
+        if retry_after is not None:
+            self._not_before[base_url] = time.monotonic() + retry_after
+        match error.status_code:
+            case 429 if error.code == "insufficient_quota":
+                message = f"The quota of the key in {model.key} is used up: {said} Add credit."
+                return ModelRefused(message)
+            case 408 | 409 | 429:
+                return ModelBusy(
+                    f"{base_url} is busy ({error.status_code}): {said}", retry_after
+                )
+            case status if status >= 500:
+                return ModelBusy(f"{base_url} failed ({status}): {said}", retry_after)
+            case 401 | 403:
+                message = (
+                    f"{base_url} refused the key in {model.key} ({error.status_code}): {said}"
+                    f" Put a valid key into {model.key}."
+                )
+                return ModelRefused(message)
+            case 404:
+                message = (
+                    f"Model '{model.model}' is not known to {base_url}: {said} Choose another with"
+                    " --model or PERDURE_MODEL, or set OPENAI_BASE_URL to the endpoint that has it."
+                )
+                return ModelRefused(message)
+            case _ if any(mark in f"{error.code} {said}".lower() for mark in _TOO_LONG):
+                message = (
+                    f"The prompt is too long for model '{model.name}': {said} Set its `window` in"
+                    " models.toml."
+                )
+                return PromptTooLong(message)
+            case status:
+                message = (
+                    f"{base_url} did not accept the request for model '{model.name}' ({status}):"
+                    f" {said} Look at its `mode` in models.toml if it is about tools."
+                )
+                return ModelRefused(message)
+
+
+def _read(completion: dict[str, Any], model: Model, prompt: Prompt) -> Reply:
+    choice = completion["choices"][0]
+    text, native_calls = read_message(choice)
+    usage = completion.get("usage") or {}
+    input_tokens = usage.get("prompt_tokens") or 0
+    output_tokens = usage.get("completion_tokens") or 0
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    thought, calls, problem = prompt.understand(
+        text, native_calls, choice.get("finish_reason")
+    )
+    return Reply(
+        thought=thought,
+        calls=calls,
+        finish_reason=choice.get("finish_reason") or "",
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cost_usd=model.cost(
+            input_tokens=input_tokens, cached_tokens=cached, output_tokens=output_tokens
+        ),
+        problem=problem,
+    )
+
+
+def _server_words(error: openai.APIStatusError) -> str:
+    """What the server itself says, in one line."""
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(said or error.message).split())[:300].rstrip(".") + "."
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    """Seconds of the header Retry-After; its other form, a date, is left to the retry policy."""
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after", "")))
+    except ValueError:
+        return None

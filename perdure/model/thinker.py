@@ -1,0 +1,193 @@
+"""From a run's transcript to its next turn: what the model is shown, asked, and understood to say."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from perdure.contracts import AgentSpec, Decision, ThinkInput
+from perdure.errors import PromptTooLong, ToolError
+from perdure.model import transcript, window
+from perdure.model.catalog import Model
+from perdure.model.client import Models
+from perdure.model.decision import decide
+from perdure.model.prompt import build_prompt
+from perdure.model.reply import Reply, RequestedCall
+from perdure.store.store import Store
+from perdure.store.tables import Run, StoredEntry, Turn, id_of
+from perdure.tools.control import CONTROL_NAMES
+from perdure.tools.offer import Offer, offers
+from perdure.tools.registry import Registry
+
+_PROMPT_OVERHEAD = 2_000
+_LONGEST_CONTROL_ARGUMENTS = 200_000
+"""They cross the workflow's history, which is no place for megabytes."""
+_WINDOW_SHARES = (1.0, 0.5, 0.25)
+"""Shares of the window tried in turn: a model whose window is unknown may have a smaller one."""
+
+
+class Thinker:
+    """Appends turns to transcripts. Asking the same question twice gives the stored turn."""
+
+    def __init__(self, store: Store, models: Models, registry: Registry) -> None:
+        self._store = store
+        self._models = models
+        self._registry = registry
+
+    async def recall(self, request: ThinkInput) -> Decision | None:
+        """The decision of the turn that is stored under the request's key, if there is one."""
+        turn = await self._store.turn(id_of("t", request.key))
+        return await self._decision(turn, request) if turn else None
+
+    async def think(self, request: ThinkInput) -> Decision:
+        """Ask the model, append the turn, decide.
+
+        Raises ModelBusy (try again), ModelRefused or another PerdureError (do not).
+        """
+        run = await self._store.run(request.run)
+        spec = AgentSpec.model_validate(run.spec)
+        model = self._models.catalog.find(run.model)
+        offered = offers(self._registry, spec, model.tools)
+        shown, new = await self._take_in(request)
+        past = await self._store.path(request.head) if request.head else []
+        began = time.monotonic()
+        reply = await self._ask(run, spec, model, offered, past, shown, request.closing)
+        turn = Turn(
+            id=id_of("t", request.key),
+            run_id=run.id,
+            parent_id=request.head,
+            step=past[-1].step + 1 if past else 1,
+            entries=[entry.id for entry in shown],
+            thought=reply.thought,
+            calls=[]
+            if request.closing
+            else [_stored_call(each, offered) for each in reply.calls],
+            problem=reply.problem,
+            characters=transcript.characters(
+                shown, reply.thought, (call.arguments for call in reply.calls)
+            ),
+            model=run.model,
+            finish_reason=reply.finish_reason,
+            input_tokens=reply.input_tokens,
+            output_tokens=reply.output_tokens,
+            cost_usd=reply.cost_usd,
+            seconds=time.monotonic() - began,
+        )
+        return decide(
+            await self._store.keep(turn, *new), spec, closing=bool(request.closing)
+        )
+
+    async def _decision(self, turn: Turn, request: ThinkInput) -> Decision:
+        run = await self._store.run(request.run)
+        return decide(
+            turn, AgentSpec.model_validate(run.spec), closing=bool(request.closing)
+        )
+
+    async def _take_in(
+        self, request: ThinkInput
+    ) -> tuple[list[StoredEntry], list[StoredEntry]]:
+        """What the request shows the model, and what of it is not stored yet."""
+        stored = await self._store.entries(
+            entry.id for entry in request.entries if entry.id
+        )
+        new = {
+            index: _new_entry(request, index)
+            for index, entry in enumerate(request.entries)
+            if entry.id is None
+        }
+        shown = [
+            stored[entry.id] if entry.id else new[index]
+            for index, entry in enumerate(request.entries)
+        ]
+        return shown, list(new.values())
+
+    async def _ask(
+        self,
+        run: Run,
+        spec: AgentSpec,
+        model: Model,
+        offered: Mapping[str, Offer],
+        past: Sequence[Turn],
+        shown: Sequence[StoredEntry],
+        closing: str | None,
+    ) -> Reply:
+        tools = list(offered.values())
+        for share in _WINDOW_SHARES:
+            exchanges = await self._fit(run, model, past, shown, share)
+            prompt = build_prompt(
+                model, spec, tools, exchanges, closing=closing is not None
+            )
+            try:
+                return await self._models.ask(model, prompt)
+            except PromptTooLong:
+                if share == _WINDOW_SHARES[-1]:
+                    raise
+        raise AssertionError("the last share returns or raises")
+
+    async def _fit(
+        self,
+        run: Run,
+        model: Model,
+        past: Sequence[Turn],
+        shown: Sequence[StoredEntry],
+        share: float,
+    ) -> list[transcript.Exchange]:
+        sizes = [turn.characters for turn in past]
+        limit = window.budget(int(model.window * share), _PROMPT_OVERHEAD)
+        first = window.first_shown(
+            [*sizes, transcript.characters(shown, "", ())], limit
+        )
+        kept = past[first:]
+        found = await self._store.entries(id for turn in kept for id in turn.entries)
+        exchanges = transcript.arrange(kept, found, shown)
+        return [_left_out(run, first), *exchanges] if first else exchanges
+
+
+def _new_entry(request: ThinkInput, index: int) -> StoredEntry:
+    """A stored form of what the workflow itself has to say, under an id that a retry computes again."""
+    entry = request.entries[index]
+    return StoredEntry(
+        id=id_of("e", f"{request.key}:{index}"),
+        run_id=request.run,
+        kind=entry.kind,
+        call=entry.call,
+        status="ok" if entry.kind == "result" else None,
+        text=entry.text or "",
+    )
+
+
+def _stored_call(call: RequestedCall, offered: Mapping[str, Offer]) -> dict[str, Any]:
+    """A call as its turn keeps it, with what is wrong with it."""
+    return {
+        "id": call.id,
+        "tool": call.tool,
+        "arguments": call.arguments,
+        "problem": _find_fault(call, offered),
+    }
+
+
+def _find_fault(call: RequestedCall, offered: Mapping[str, Offer]) -> str | None:
+    if call.tool not in offered:
+        return f"Tool '{call.tool}' is unknown. The tools are: {', '.join(offered)}."
+    if call.tool in CONTROL_NAMES and len(call.arguments) > _LONGEST_CONTROL_ARGUMENTS:
+        return (
+            f"The arguments of {call.tool} have {len(call.arguments):,} characters, more than"
+            f" {_LONGEST_CONTROL_ARGUMENTS:,}. Write them to a file and finish with its path."
+        )
+    try:
+        offered[call.tool].check(call.arguments)
+    except ToolError as error:
+        return str(error)
+    return None
+
+
+def _left_out(run: Run, first: int) -> transcript.Exchange:
+    """In place of what no longer fits: the task, and that there was more."""
+    notice = (
+        f"[The first {first} steps of this run are left out here: they no longer fit.]"
+    )
+    texts = {"task": run.task, "notice": notice}
+    entries = [
+        StoredEntry(id="", run_id=run.id, kind=kind, text=text)
+        for kind, text in texts.items()
+    ]
+    return transcript.Exchange(entries, None)

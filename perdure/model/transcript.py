@@ -1,0 +1,106 @@
+"""The transcript as a model sees it: turns and entries in order, every call with its result."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perdure.model.window import clip
+from perdure.store.tables import StoredEntry, Turn
+
+RESULT_CHARACTERS = 16_000
+"""How much of one tool result a model is shown; the store keeps the whole."""
+
+LOST = "The outcome of this call is unknown: the run was interrupted before a result was recorded."
+
+ChatMessage = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was shown at one step, and the turn that replied; the last one waits for its reply."""
+
+    entries: Sequence[StoredEntry]
+    turn: Turn | None
+
+
+def shown_text(entry: StoredEntry) -> str:
+    if entry.kind != "result":
+        return entry.text
+    text = clip(entry.text, RESULT_CHARACTERS)
+    if entry.dropped:
+        text += f"\n[… {entry.dropped:,} more characters were not kept …]"
+    return text if entry.status == "ok" else f"[{entry.status}] {text}"
+
+
+def characters(
+    entries: Iterable[StoredEntry], thought: str, arguments: Iterable[str]
+) -> int:
+    """Length of one exchange as it is shown."""
+    return (
+        sum(len(shown_text(entry)) for entry in entries)
+        + len(thought)
+        + sum(map(len, arguments))
+    )
+
+
+def arrange(
+    turns: Sequence[Turn], found: Mapping[str, StoredEntry], new: Sequence[StoredEntry]
+) -> list[Exchange]:
+    """The exchanges of `turns`, then the one that `new` entries open."""
+    past = [
+        Exchange([found[id] for id in turn.entries if id in found], turn)
+        for turn in turns
+    ]
+    return [*past, Exchange(new, None)]
+
+
+def native_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
+    """Messages of the chat-completions API with native tool calls."""
+    messages: list[ChatMessage] = []
+    calls: Sequence[dict[str, Any]] = ()
+    for exchange in exchanges:
+        results = {
+            entry.call: entry for entry in exchange.entries if entry.kind == "result"
+        }
+        messages += [_tool_message(call, results.get(call["id"])) for call in calls]
+        messages += [
+            {"role": "user", "content": shown_text(entry)}
+            for entry in exchange.entries
+            if entry.kind != "result"
+        ]
+        if exchange.turn is not None:
+            messages.append(_assistant_message(exchange.turn))
+            calls = exchange.turn.calls
+    return messages
+
+
+def _tool_message(call: dict[str, Any], result: StoredEntry | None) -> ChatMessage:
+    content = shown_text(result) if result is not None else LOST
+    return {"role": "tool", "tool_call_id": call["id"], "content": content}
+
+
+def _assistant_message(turn: Turn) -> ChatMessage:
+    if not turn.calls:
+        return {"role": "assistant", "content": turn.thought or "(nothing)"}
+    calls = [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {
+                "name": call["tool"],
+                "arguments": _valid_json(call["arguments"]),
+            },
+        }
+        for call in turn.calls
+    ]
+    return {"role": "assistant", "content": turn.thought or None, "tool_calls": calls}
+
+
+def _valid_json(arguments: str) -> str:
+    """Servers refuse a past call whose arguments are not JSON; its result quotes what was wrong."""
+    try:
+        json.loads(arguments)
+    except ValueError:
+        return "{}"
+    return arguments

@@ -1,0 +1,55 @@
+"""What the environment says: where data lives, which model, database, server and ports."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from perdure.errors import PerdureError
+
+
+class SettingsError(PerdureError):
+    """An environment variable has a value that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """One reading of the environment; a variable that is set to nothing counts as not set."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    home: Path = Field(default=Path(".perdure"), alias="PERDURE_HOME", validate_default=True)
+    """Data directory; made absolute."""
+    model: str | None = Field(default=None, alias="PERDURE_MODEL")
+    database_url: str | None = Field(default=None, alias="DATABASE_URL")
+    ui_url: str | None = Field(default=None, alias="PERDURE_UI_URL")
+    """Address of the Web UI of a Temporal server that Perdure does not start itself."""
+    port: int | None = Field(default=None, alias="PERDURE_PORT", ge=1, le=65535)
+    """Ports of the embedded server: gRPC, Web UI and HTTP API. None lets the home choose."""
+    ui_port: int | None = Field(default=None, alias="PERDURE_UI_PORT", ge=1, le=65535)
+    http_port: int | None = Field(default=None, alias="PERDURE_HTTP_PORT", ge=1, le=65535)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @classmethod
+    def load(cls) -> Self:
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None
+
+    @property
+    def store_url(self) -> str:
+        """The transcript store: `DATABASE_URL`, or a SQLite file in the data directory."""
+        return self.database_url or f"sqlite:///{self.home / 'store.db'}"
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name, value, cause = first["loc"][0], first["input"], first["msg"]
+    return f"{name} is '{value}', which cannot be used: {cause}. Correct it or unset it."

@@ -1,0 +1,267 @@
+"""What can be asked of the transcript store, and what can be added to it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+from cachetools import LRUCache
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import SQLModel, col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from perdure.contracts import AgentResult, Usage
+from perdure.errors import StoreError, UnknownRun
+from perdure.store.engine import create_engine
+from perdure.store.migrate import migrate
+from perdure.store.tables import Claim, Run, StoredEntry, Turn, now
+from perdure.store.writer import Writer
+
+_CACHE_CHARACTERS = 64_000_000
+_CACHED_ROW_CHARACTERS = 1_000_000
+_IDS_PER_QUERY = 500
+_ROW_OVERHEAD = 500
+
+Row = TypeVar("Row", Run, Turn, StoredEntry)
+Moment = TypeVar("Moment", Turn, StoredEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run, with what its turns add up to."""
+
+    run: Run
+    steps: int
+    usage: Usage
+    head: str | None
+
+
+def _size(row: SQLModel) -> int:
+    text = row.text if isinstance(row, StoredEntry) else getattr(row, "thought", "")
+    calls = row.calls if isinstance(row, Turn) else ()
+    return _ROW_OVERHEAD + len(text) + sum(len(call["arguments"]) for call in calls)
+
+
+class Store:
+    """One open database. Stored rows never change, so each process keeps the recent ones in memory."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._writer = Writer(engine)
+        self._recent: LRUCache[str, SQLModel] = LRUCache(
+            _CACHE_CHARACTERS, getsizeof=_size
+        )
+
+    @classmethod
+    async def open(cls, url: str) -> "Store":
+        return cls(create_engine(url))
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self.engine.dispose()
+
+    async def migrate(self) -> None:
+        """Bring the database to this version's schema; safe when several workers start at once."""
+        await migrate(self.engine)
+
+    # Adding
+
+    async def keep(self, row: Row, *others: SQLModel) -> Row:
+        """Commit the rows in one transaction and return `row` as stored: the first of its id stays."""
+        added = await self._writer.add(row, *others)
+        if row.id not in added:
+            return await self._get(type(row), row.id) or row
+        for new in (row, *others):
+            self._remember(new)
+        return row
+
+    async def claim(
+        self, key: str, run_id: str, detail: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Mark that the effect `key` begins; the detail of an earlier mark, or None for the first."""
+        mine = Claim(id=key, run_id=run_id, detail=detail)
+        if key in await self._writer.add(mine):
+            return None
+        async with AsyncSession(self.engine) as session:
+            return (
+                (await session.exec(select(Claim).where(Claim.id == key))).one().detail
+            )
+
+    async def end_run(self, run_id: str, result: AgentResult) -> None:
+        """Record how the run ended; repeating it changes nothing."""
+        open_run = update(Run).where(col(Run.id) == run_id, col(Run.ended_at).is_(None))
+        values = {"ended_at": now(), "result": result.model_dump(mode="json")}
+        async with self.engine.begin() as connection:
+            await connection.execute(open_run.values(values))
+        self._recent.pop(run_id, None)
+
+    # Reading one thing by its id
+
+    async def run(self, run_id: str) -> Run:
+        return await self._get(Run, run_id) or _unknown_run(run_id)
+
+    async def turn(self, turn_id: str) -> Turn | None:
+        return await self._get(Turn, turn_id)
+
+    async def entry(self, entry_id: str) -> StoredEntry | None:
+        return await self._get(StoredEntry, entry_id)
+
+    async def entries(self, ids: Iterable[str]) -> dict[str, StoredEntry]:
+        """The entries of these ids; one query for those that are not in memory."""
+        found = {id: self._recent.get(id) for id in ids}
+        missing = [id for id, row in found.items() if row is None]
+        if missing:
+            found.update(await self._select_entries(missing))
+        return {id: row for id, row in found.items() if isinstance(row, StoredEntry)}
+
+    # Reading the tree
+
+    async def path(self, head: str) -> list[Turn]:
+        """The turns from the root to `head`."""
+        turns: list[Turn] = []
+        next_id: str | None = head
+        while next_id is not None:
+            turn = self._recent.get(next_id)
+            if not isinstance(turn, Turn):
+                return [*await self._select_path(next_id), *reversed(turns)]
+            turns.append(turn)
+            next_id = turn.parent_id
+        return turns[::-1]
+
+    # Reading runs
+
+    async def find_run(self, workflow_id: str) -> Run:
+        """The latest run of that workflow id."""
+        query = select(Run).where(Run.workflow_id == workflow_id)
+        async with AsyncSession(self.engine) as session:
+            run = (
+                await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))
+            ).first()
+        return run or _unknown_run(workflow_id)
+
+    async def runs(self, limit: int) -> list[RunSummary]:
+        """The newest runs, newest first, with what their turns add up to."""
+        newest = select(Run.id).order_by(col(Run.created_at).desc()).limit(limit)
+        last_turn = (
+            select(Turn.id)
+            .where(Turn.run_id == Run.id)
+            .order_by(col(Turn.created_at).desc())
+            .limit(1)
+            .correlate(Run)
+            .scalar_subquery()
+        )
+        query = (
+            select(  # type: ignore[call-overload] # SQLModel types at most four columns
+                Run,
+                last_turn,
+                func.count(col(Turn.id)),
+                func.coalesce(func.sum(Turn.input_tokens), 0),
+                func.coalesce(func.sum(Turn.output_tokens), 0),
+                func.coalesce(func.sum(Turn.cost_usd), 0.0),
+                func.count(col(Turn.cost_usd)),
+            )
+            .outerjoin(Turn, col(Turn.run_id) == col(Run.id))
+            .where(col(Run.id).in_(newest))
+            .group_by(col(Run.id))
+            .order_by(col(Run.created_at).desc())
+        )
+        async with AsyncSession(self.engine) as session:
+            return [_summary(*row) for row in await session.exec(query)]
+
+    async def news(
+        self, run_id: str, since: datetime | None
+    ) -> list[Turn | StoredEntry]:
+        """The run's turns and entries from `since` on, in the order in which they were stored."""
+        return sorted(
+            [
+                *await self._since(Turn, run_id, since),
+                *await self._since(StoredEntry, run_id, since),
+            ],
+            key=lambda row: row.created_at,
+        )
+
+    # How reading works
+
+    async def _get(self, table: type[Row], id: str) -> Row | None:
+        known = self._recent.get(id)
+        if isinstance(known, table):
+            return known
+        async with AsyncSession(self.engine) as session:
+            row = await session.get(table, id)
+        if row is not None:
+            self._remember(row)
+        return row
+
+    async def _select_entries(self, ids: Sequence[str]) -> dict[str, StoredEntry]:
+        rows: dict[str, StoredEntry] = {}
+        async with AsyncSession(self.engine) as session:
+            for start in range(0, len(ids), _IDS_PER_QUERY):
+                chunk = ids[start : start + _IDS_PER_QUERY]
+                query = select(StoredEntry).where(col(StoredEntry.id).in_(chunk))
+                rows.update({row.id: row for row in await session.exec(query)})
+        for row in rows.values():
+            self._remember(row)
+        return rows
+
+    async def _select_path(self, head: str) -> list[Turn]:
+        ancestors = (
+            select(Turn.id, Turn.parent_id).where(Turn.id == head).cte(recursive=True)
+        )
+        parents = select(Turn.id, Turn.parent_id).where(
+            Turn.id == ancestors.c.parent_id
+        )
+        ancestors = ancestors.union_all(parents)
+        query = (
+            select(Turn)
+            .join(ancestors, col(Turn.id) == ancestors.c.id)
+            .order_by(col(Turn.step))
+        )
+        async with AsyncSession(self.engine) as session:
+            turns = list((await session.exec(query)).all())
+        if not turns:
+            message = (
+                f"Turn '{head}' is not in this store. It may belong to another database:"
+                " look at DATABASE_URL and PERDURE_HOME."
+            )
+            raise StoreError(message)
+        for turn in turns:
+            self._remember(turn)
+        return turns
+
+    async def _since(
+        self, table: type[Moment], run_id: str, since: datetime | None
+    ) -> Sequence[Moment]:
+        query = select(table).where(table.run_id == run_id)
+        if since is not None:
+            query = query.where(col(table.created_at) >= since)
+        async with AsyncSession(self.engine) as session:
+            return (await session.exec(query)).all()
+
+    def _remember(self, row: SQLModel) -> None:
+        if (
+            isinstance(row, Turn | StoredEntry | Run)
+            and _size(row) <= _CACHED_ROW_CHARACTERS
+        ):
+            self._recent[row.id] = row
+
+
+def _summary(
+    run: Run,
+    head: str | None,
+    steps: int,
+    tokens_in: int,
+    tokens_out: int,
+    cost: float,
+    priced: int,
+) -> RunSummary:
+    known_cost = cost if priced == steps else None
+    usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=known_cost)
+    return RunSummary(run, steps, usage, head)
+
+
+def _unknown_run(id: str) -> NoReturn:
+    message = (
+        f"Run '{id}' is not in this store. `starter.py list` shows the runs that are."
+    )
+    raise UnknownRun(message)

@@ -1,0 +1,118 @@
+"""The tables of the transcript store.
+
+Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed once, when the run ends.
+Ids of turns and entries are derived from the key that the workflow chose, so a retry computes the same id.
+"""
+
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime, Dialect, Text, TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        return (
+            value.replace(tzinfo=UTC)
+            if value is not None and value.tzinfo is None
+            else value
+        )
+
+
+def _created_at(*, index: bool = False) -> Any:
+    return Field(
+        default_factory=now, sa_column=Column(Instant, index=index, nullable=False)
+    )
+
+
+def id_of(kind: str, key: str) -> str:
+    """The id of the turn (`t-…`) or entry (`e-…`) that the workflow's `key` names."""
+    return f"{kind}-{blake2b(key.encode(), digest_size=12).hexdigest()}"
+
+
+class Run(SQLModel, table=True):
+    """One agent's work on one task."""
+
+    id: str = Field(primary_key=True)
+    workflow_id: str = Field(index=True)
+    agent: str
+    model: str
+    spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    """The `AgentSpec` as resolved when the run was opened."""
+    task: str = Field(sa_column=Column(Text, nullable=False))
+    parent_head: str | None = None
+    conversation: str | None = Field(default=None, index=True)
+    user: str | None = Field(default=None, index=True)
+    created_at: datetime = _created_at(index=True)
+    ended_at: datetime | None = Field(default=None, sa_column=Column(Instant))
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """The `AgentResult`, once the run has ended."""
+
+
+class Turn(SQLModel, table=True):
+    """One think: what the model was shown since the parent turn, and what it replied."""
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(index=True)
+    parent_id: str | None
+    step: int
+    """Depth in the tree: 1 for a root."""
+    entries: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    """Ids of the entries that were shown, in order."""
+    thought: str = Field(sa_column=Column(Text, nullable=False))
+    """What the reply says beside its calls."""
+    calls: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    """Tool calls of the reply: `id`, `tool`, `arguments` (the model's own text), `problem`."""
+    problem: str | None = Field(default=None, sa_column=Column(Text))
+    """Why the reply is of no use, in words for the model."""
+    characters: int
+    """Length of the entries and the reply as a model is shown them."""
+    model: str
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    seconds: float
+    created_at: datetime = _created_at()
+
+
+class StoredEntry(SQLModel, table=True):
+    """Something the model is shown: a task, a message, a notice, or a tool call's result."""
+
+    __tablename__ = "entry"
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(index=True)
+    kind: str
+    call: str | None = None
+    """For a result: the tool call's id."""
+    tool: str | None = None
+    status: str | None = None
+    """For a result: `ok`, `error` or `unknown`."""
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    dropped: int = 0
+    """Characters beyond the cap that were not kept."""
+    seconds: float = 0.0
+    created_at: datetime = _created_at()
+
+
+class Claim(SQLModel, table=True):
+    """A mark set before an effect begins, so that a retry knows that it may have happened."""
+
+    id: str = Field(primary_key=True)
+    run_id: str
+    detail: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _created_at()

@@ -1,0 +1,1 @@
+"""What an agent can do: tools, the registry that finds them, and the workspace they work in."""

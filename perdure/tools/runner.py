@@ -1,0 +1,117 @@
+"""Carrying out one tool call: once if it can be known, and never twice in silence."""
+
+import logging
+import time
+from datetime import datetime
+from typing import Any
+
+from perdure.contracts import ActInput, Observation
+from perdure.errors import ToolError
+from perdure.store.store import Store
+from perdure.store.tables import StoredEntry, id_of, now
+from perdure.tools.registry import Registry
+from perdure.tools.tool import Tool, ToolContext, as_text
+from perdure.tools.workspace import Workspaces
+
+RESULT_CHARACTERS = 1_000_000
+"""How much of one result the store keeps."""
+_PREVIEW_CHARACTERS = 200
+
+logger = logging.getLogger(__name__)
+
+
+class Runner:
+    """Carries out calls of stored turns, and stores each result under the call's key."""
+
+    def __init__(
+        self, store: Store, registry: Registry, workspaces: Workspaces
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._workspaces = workspaces
+
+    async def recall(self, request: ActInput) -> Observation | None:
+        """The result that is stored under the request's key, if there is one."""
+        entry = await self._store.entry(id_of("e", request.key))
+        return _observation(entry) if entry else None
+
+    async def act(self, request: ActInput) -> Observation:
+        """Carry out the call and store its result, whatever it is."""
+        call = await self._call(request)
+        began = time.monotonic()
+        status, text = await self._outcome(request, call)
+        entry = StoredEntry(
+            id=id_of("e", request.key),
+            run_id=request.run,
+            kind="result",
+            call=request.call,
+            tool=call["tool"],
+            status=status,
+            text=text[:RESULT_CHARACTERS],
+            dropped=max(0, len(text) - RESULT_CHARACTERS),
+            seconds=time.monotonic() - began,
+        )
+        return _observation(await self._store.keep(entry))
+
+    async def _call(self, request: ActInput) -> dict[str, Any]:
+        turn = await self._store.turn(request.turn)
+        if turn is None:
+            message = f"Turn '{request.turn}' is not in this worker's store. Look at DATABASE_URL."
+            raise LookupError(message)
+        return next(call for call in turn.calls if call["id"] == request.call)
+
+    async def _outcome(
+        self, request: ActInput, call: dict[str, Any]
+    ) -> tuple[str, str]:
+        tool = self._registry.find(call["tool"])
+        if tool is None:
+            return "error", f"This worker has no tool '{call['tool']}' any more."
+        if tool.replay == "unsafe":
+            earlier = await self._begin(request, {"at": now().isoformat()})
+            if earlier is not None:
+                return "unknown", _unknown_outcome(earlier)
+        return await self._run(tool, request, call["arguments"])
+
+    async def _run(
+        self, tool: Tool, request: ActInput, arguments: str
+    ) -> tuple[str, str]:
+        context = ToolContext(
+            run=request.run,
+            key=request.key,
+            workspace=self._workspaces.prepare(request.run, None),
+            begin=lambda detail: self._begin(request, detail),
+        )
+        try:
+            return "ok", await tool.call(context, tool.check(arguments))
+        except ToolError as error:
+            return "error", as_text(str(error))
+        except (
+            Exception
+        ) as error:  # a tool is anybody's code: its failure is the model's to handle
+            logger.warning("Tool %s failed", tool.name, exc_info=True)
+            return "error", as_text(
+                f"{tool.name} failed: {type(error).__name__}: {error}"
+            )
+
+    async def _begin(
+        self, request: ActInput, detail: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        return await self._store.claim(request.key, request.run, detail)
+
+
+def _observation(entry: StoredEntry) -> Observation:
+    preview = " ".join(entry.text[: 2 * _PREVIEW_CHARACTERS].split())[
+        :_PREVIEW_CHARACTERS
+    ]
+    return Observation.model_validate(
+        {"result": entry.id, "status": entry.status, "preview": preview}
+    )
+
+
+def _unknown_outcome(earlier: dict[str, Any]) -> str:
+    began = datetime.fromisoformat(earlier["at"])
+    return (
+        f"The outcome is unknown. The call began at {began:%H:%M:%S} UTC and the worker that ran it"
+        " was lost before it could say how it ended; it was not repeated. Look whether it took"
+        " effect before you try again."
+    )

@@ -1,0 +1,180 @@
+"""Composition root: builds every client, and hosts the workflow and the activities."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+import typer
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.act import Act
+from activities.runs import Folders, Runs
+from activities.think import Think
+from perdure.agents import Agents
+from perdure.connection import connect, is_configured, register_search_attributes, run_guarded
+from perdure.contracts import ACT_QUEUE, TASK_QUEUE, THINK_QUEUE
+from perdure.errors import PerdureError
+from perdure.host import HostExists, hosting
+from perdure.model.catalog import Catalog
+from perdure.model.client import Models
+from perdure.model.local import LocalModel
+from perdure.model.thinker import Thinker
+from perdure.opening import Opening
+from perdure.settings import Settings
+from perdure.store.store import Store
+from perdure.tools.registry import Registry
+from perdure.tools.runner import Runner
+from perdure.tools.workspace import Workspaces
+from workflows.agent import AgentWorkflow
+from workflows.guard import OneObject
+
+ROLES = ("agent", "think", "act")
+APPLICATION = Path(__file__).resolve().parent
+
+
+class Common(TypedDict):
+    graceful_shutdown_timeout: timedelta
+    max_heartbeat_throttle_interval: timedelta
+    sticky_queue_schedule_to_start_timeout: timedelta
+
+
+COMMON = Common(
+    graceful_shutdown_timeout=timedelta(seconds=20),
+    # Bounds how late a cancellation is heard of, and how much heartbeat detail a crash loses.
+    max_heartbeat_throttle_interval=timedelta(seconds=1),
+    # How long a run waits for a worker that has died, before another one takes it over.
+    sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
+)
+RUNNER = SandboxedWorkflowRunner(
+    SandboxRestrictions.default.with_passthrough_modules("perdure", "activities")
+)
+
+
+@asynccontextmanager
+async def serving(client: Client, settings: Settings, roles: Sequence[str]) -> AsyncIterator[None]:
+    """Host the roles until the block ends; activities that run then are given time to finish."""
+    async with AsyncExitStack() as stack:
+        workers = await _workers(stack, client, settings)
+        chosen = [workers[role] for role in roles]
+        for worker in chosen:
+            await stack.enter_async_context(worker)
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(worker.shutdown() for worker in chosen))
+
+
+async def _workers(stack: AsyncExitStack, client: Client, settings: Settings) -> dict[str, Worker]:
+    store = await Store.open(settings.store_url)
+    stack.push_async_callback(store.close)
+    await store.migrate()
+    local = LocalModel()
+    stack.push_async_callback(local.close)
+    catalog = Catalog(os.environ, settings.home / "models.toml")
+    models = Models(catalog, local.url)
+    stack.push_async_callback(models.close)
+    registry = Registry.load()
+    workspaces = Workspaces(settings.home / "workspaces", home=settings.home)
+    agents = Agents([APPLICATION / "agents", settings.home / "agents"])
+    runs = Runs(Opening(store, agents, catalog, registry), store)
+    think = Think(Thinker(store, models, registry))
+    act = Act(Runner(store, registry, workspaces))
+    folders = Folders(workspaces)
+    return {
+        "agent": Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=[AgentWorkflow],
+            activities=[runs.open_run, runs.close_run],
+            workflow_runner=RUNNER,
+            interceptors=[OneObject()],
+            **COMMON,
+        ),
+        "think": Worker(client, task_queue=THINK_QUEUE, activities=[think.think], **COMMON),
+        "act": Worker(
+            client,
+            task_queue=ACT_QUEUE,
+            activities=[act.act, folders.prepare_workspace],
+            **COMMON,
+        ),
+    }
+
+
+async def serve(roles: Sequence[str]) -> None:
+    """Serve the configured cluster, or this home's own server, until a signal comes."""
+    stop = _stop_signal()
+    settings = Settings.load()
+    if not is_configured():
+        await _serve_home(settings, roles, stop, unasked=False)
+        return
+    client = await connect()
+    await register_search_attributes(client)
+    async with serving(client, settings, roles):
+        await stop.wait()
+
+
+async def serve_commands() -> None:
+    """Be the host of this home, which its commands start and which ends after the last of them."""
+    try:
+        await _serve_home(Settings.load(), ROLES, _stop_signal(), unasked=True)
+    except HostExists:
+        return  # two commands started one each, and the other one's was first
+
+
+async def _serve_home(
+    settings: Settings, roles: Sequence[str], stop: asyncio.Event, *, unasked: bool
+) -> None:
+    # A host that is about to end is waited for by a worker that a person started.
+    async with hosting(settings, patience=0.5 if unasked else 30.0) as host:
+        if host.is_guest:
+            await register_search_attributes(host.client)
+        async with serving(host.client, settings, roles):
+            host.announce()
+            await host.stay(stop, unasked=unasked)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _roles(text: str) -> list[str]:
+    roles = [role.strip() for role in text.split(",") if role.strip()]
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown or not roles:
+        message = f"Role '{', '.join(unknown)}' is unknown. Known roles: {', '.join(ROLES)}."
+        raise typer.BadParameter(message)
+    return roles
+
+
+def main(
+    roles: Annotated[
+        str, typer.Option(metavar="LIST", help="What to host: agent, think, act.")
+    ] = ",".join(ROLES),
+    host: Annotated[bool, typer.Option("--host", hidden=True)] = False,
+) -> None:
+    """Host runs until SIGTERM or Ctrl-C.
+
+    With TEMPORAL_ADDRESS set it serves that cluster; otherwise it starts the embedded server.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    chosen = _roles(roles)
+    try:
+        run_guarded(serve_commands() if host else serve(chosen))
+    except PerdureError as error:
+        sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""Control flow: what a run decides, and nothing that has an effect."""

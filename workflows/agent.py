@@ -1,0 +1,381 @@
+"""One agent's run: observe, think, act, remember, until an answer or a limit."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from perdure import attributes
+    from perdure.contracts import (
+        ActInput,
+        AgentRequest,
+        AgentResult,
+        Call,
+        CloseRun,
+        Decision,
+        Entry,
+        Message,
+        OpenRun,
+        RunState,
+        RunStatus,
+        ThinkInput,
+        Usage,
+    )
+    from workflows import effects
+    from workflows.journal import Journal
+    from workflows.limits import reached
+    from workflows.report import markdown
+
+FRUITLESS_STEPS = 8
+"""So many steps in a row that lead nowhere end a run as stuck."""
+STEPS_BETWEEN_UPSERTS = 10
+"""Each upsert is an event in the history, so the Web UI's counters lag by up to this."""
+
+
+@workflow.defn(failure_exception_types=[ValidationError])
+class AgentWorkflow:
+    """In `AgentRequest`, out `AgentResult`; updates `tell`, `pause`, `resume`; query `status`."""
+
+    def __init__(self) -> None:
+        self._journal: Journal | None = None
+        self._inbox: list[Message] = []
+        self._paused = False
+        self._keys = 0
+        self._status = RunStatus.RUNNING
+        self._doing = "opening"
+        self._result: AgentResult | None = None
+
+    @workflow.run
+    async def run(self, request: AgentRequest) -> AgentResult:
+        try:
+            journal = self._journal = await self._begin(request)
+            result = await self._work(request, journal)
+        except (asyncio.CancelledError, ActivityError) as error:
+            result = self._interrupted(error)
+        if self._journal is not None:
+            self._upsert(self._journal, request)
+            await effects.close_run(CloseRun(run=self._journal.plan.run, result=result))
+        return result
+
+    # What the outside may say and ask
+
+    @workflow.update
+    def tell(self, message: Message) -> RunState:
+        """A message that the agent reads before its next think."""
+        self._inbox.append(message)
+        return self.status()
+
+    @tell.validator
+    def _refuse_when_over(self, message: Message) -> None:
+        if self._result is not None:
+            text = f"The run has ended ({self._result.status}); start another one from its head."
+            raise ApplicationError(text, type="RunEnded")
+
+    @workflow.update
+    def pause(self) -> RunState:
+        """Hold the run before its next think; what is under way is finished."""
+        self._paused = True
+        return self.status()
+
+    @workflow.update
+    def resume(self) -> RunState:
+        """Let a paused run go on."""
+        self._paused = False
+        return self.status()
+
+    @workflow.query
+    def status(self) -> RunState:
+        journal = self._journal
+        return RunState(
+            status=self._status,
+            agent=journal.plan.agent if journal else "",
+            model=journal.plan.model if journal else "",
+            doing=self._doing,
+            head=journal.head if journal else None,
+            steps=journal.steps if journal else 0,
+            usage=journal.usage if journal else Usage(),
+            result=self._result,
+        )
+
+    # The loop
+
+    async def _work(self, request: AgentRequest, journal: Journal) -> AgentResult:
+        while True:
+            await self._observe(request, journal)
+            if limit := self._limit(journal):
+                return await self._hand_over(journal, *limit)
+            try:
+                decision = await self._think(journal)
+            except ActivityError as error:
+                if isinstance(error.cause, TimeoutError) and (
+                    limit := self._limit(journal)
+                ):
+                    return await self._hand_over(journal, *limit)
+                raise
+            if result := await self._follow(journal, decision):
+                return result
+            if journal.fruitless >= FRUITLESS_STEPS:
+                reason = f"The last {FRUITLESS_STEPS} steps led nowhere; the transcript shows them."
+                return self._end(RunStatus.STUCK, journal.answer, reason)
+            if journal.steps % STEPS_BETWEEN_UPSERTS == 0:
+                self._upsert(journal, request)
+
+    async def _observe(self, request: AgentRequest, journal: Journal) -> None:
+        """Wait while paused, take in the messages, shed a history that has grown long."""
+        if self._paused:
+            self._report(RunStatus.PAUSED, "paused")
+            await self._until(
+                lambda: not self._paused, self._time_left(journal), "paused"
+            )
+            self._report(RunStatus.RUNNING, "resumed")
+        if workflow.info().is_continue_as_new_suggested():
+            await workflow.wait_condition(workflow.all_handlers_finished)
+        for message in self._inbox:
+            text = (
+                message.text
+                if message.sender == "user"
+                else f"{message.sender}: {message.text}"
+            )
+            journal.entries.append(Entry(kind="message", text=text))
+        self._inbox.clear()
+        if workflow.info().is_continue_as_new_suggested():
+            carried = {"task": journal.plan.task_preview, "progress": journal.carried()}
+            workflow.continue_as_new(request.model_copy(update=carried))
+
+    async def _think(self, journal: Journal, closing: str | None = None) -> Decision:
+        self._report(RunStatus.RUNNING, "thinking")
+        request = ThinkInput(
+            run=journal.plan.run,
+            key=self._key(),
+            head=journal.head,
+            entries=tuple(journal.entries),
+            closing=closing,
+        )
+        decision = await effects.think(
+            request, journal.steps + 1, self._time_left(journal)
+        )
+        journal.turn(decision, counts=closing is None)
+        return decision
+
+    async def _follow(self, journal: Journal, decision: Decision) -> AgentResult | None:
+        """Do what the model decided; a result when that ended the run."""
+        if decision.problem is not None:
+            journal.notice(decision.problem)
+            journal.remember(f"unusable reply: {decision.problem}", useful=False)
+            return None
+        if decision.answer is not None:
+            journal.remember("answered", useful=True)
+            return (
+                None if self._inbox else self._end(RunStatus.COMPLETED, decision.answer)
+            )
+        ending = [
+            call
+            for call in decision.calls
+            if call.tool == "finish" and not call.problem
+        ]
+        others = [call for call in decision.calls if call not in ending]
+        outcomes = await asyncio.gather(
+            *(self._carry_out(journal, call) for call in others)
+        )
+        journal.entries += [entry for entry, _ in outcomes]
+        steps = [
+            f"{call.summary} → {seen}"
+            for call, (_, seen) in zip(others, outcomes, strict=True)
+        ]
+        journal.remember(
+            "; ".join(steps) or "finish",
+            useful=any(not c.problem for c in decision.calls),
+        )
+        went_well = all(seen.startswith("ok") for _, seen in outcomes)
+        if not ending:
+            return None
+        if went_well and not self._inbox:
+            return self._finish(ending[0].arguments or {})
+        for call in ending:
+            journal.result(
+                call.id, "Not ended yet: first look at what else this step brought."
+            )
+        return None
+
+    def _finish(self, arguments: dict[str, Any]) -> AgentResult:
+        if "output" not in arguments:
+            return self._end(RunStatus.COMPLETED, arguments["answer"])
+        output = arguments["output"]
+        text = json.dumps(output, ensure_ascii=False)
+        return self._end(RunStatus.COMPLETED, text, output=output)
+
+    async def _carry_out(self, journal: Journal, call: Call) -> tuple[Entry, str]:
+        """The call's result for the next think, and how it begins."""
+        if call.problem is not None:
+            text = f"Not carried out: {call.problem}"
+            return Entry(kind="result", call=call.id, text=text), text
+        if call.tool == "wait":
+            text = await self._wait(journal, call.arguments or {})
+            return Entry(kind="result", call=call.id, text=text), f"ok: {text}"
+        return await self._act(journal, call)
+
+    async def _act(self, journal: Journal, call: Call) -> tuple[Entry, str]:
+        assert journal.head is not None
+        self._report(RunStatus.RUNNING, call.summary)
+        request = ActInput(
+            run=journal.plan.run, key=self._key(), turn=journal.head, call=call.id
+        )
+        try:
+            seen = await effects.act(request, call.summary, self._time_left(journal))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            text = f"The outcome is unknown: {_sentence(error)}"
+            return Entry(kind="result", call=call.id, text=text), text
+        entry = Entry(kind="result", id=seen.result, call=call.id)
+        return entry, f"{seen.status}: {seen.preview}"
+
+    async def _wait(self, journal: Journal, arguments: dict[str, Any]) -> str:
+        began = workflow.now()
+        about = arguments.get("reason") or f"{arguments['seconds']:g} seconds"
+        self._report(RunStatus.WAITING, f"waiting: {about}")
+        limits = (timedelta(seconds=arguments["seconds"]), self._time_left(journal))
+        time = min(limit for limit in limits if limit is not None)
+        woken = await self._until(lambda: bool(self._inbox), time, f"wait: {about}")
+        seconds = (workflow.now() - began).total_seconds()
+        return (
+            f"A message came after {seconds:.0f} s."
+            if woken
+            else f"Waited {seconds:.0f} s."
+        )
+
+    async def _hand_over(
+        self, journal: Journal, status: RunStatus, reason: str
+    ) -> AgentResult:
+        """One last think without tools, for the best answer that there is."""
+        journal.notice(
+            f"This run ends now: {reason}. No tool can be called any more. Give your best answer"
+            " from what you have."
+        )
+        try:
+            await self._think(journal, closing=reason)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("No last words: %s", _sentence(error))
+        return self._end(status, journal.answer, f"The run ended because {reason}.")
+
+    # Beginning and end
+
+    async def _begin(self, request: AgentRequest) -> Journal:
+        if request.progress is not None:
+            return Journal.resumed(request.progress)
+        info = workflow.info()
+        run = info.first_execution_run_id
+        plan = await effects.open_run(
+            OpenRun(run=run, workflow_id=info.workflow_id, request=request)
+        )
+        journal = Journal(plan=plan, started=workflow.now(), head=request.head)
+        journal.entries.append(plan.task)
+        self._journal = journal
+        self._upsert(journal, request)
+        if request.workspace is not None:
+            await effects.prepare_workspace(run, request.workspace)
+        return journal
+
+    def _interrupted(
+        self, error: asyncio.CancelledError | ActivityError
+    ) -> AgentResult:
+        answer = self._journal.answer if self._journal else ""
+        if is_cancelled_exception(error):
+            return self._end(RunStatus.CANCELLED, answer, "The run was cancelled.")
+        assert isinstance(error, ActivityError)
+        return self._end(RunStatus.FAILED, answer, _sentence(error))
+
+    def _end(
+        self, status: RunStatus, answer: str, reason: str = "", output: Any = None
+    ) -> AgentResult:
+        self._result = AgentResult(
+            status=status,
+            answer=answer,
+            output=output,
+            reason=reason,
+            head=self._journal.head if self._journal else None,
+            steps=self._journal.steps if self._journal else 0,
+            usage=self._journal.usage if self._journal else Usage(),
+        )
+        self._report(status, "ended")
+        return self._result
+
+    # Keys, time and what is seen from outside
+
+    def _key(self) -> str:
+        """Names one effect of this run: the same on every attempt, new after a reset."""
+        self._keys += 1
+        return f"{workflow.info().run_id}:{self._keys}"
+
+    def _time_left(self, journal: Journal) -> timedelta | None:
+        if journal.plan.limits.max_minutes is None:
+            return None
+        end = journal.started + timedelta(minutes=journal.plan.limits.max_minutes)
+        return max(end - workflow.now(), timedelta(seconds=1))
+
+    def _limit(self, journal: Journal) -> tuple[RunStatus, str] | None:
+        return reached(
+            journal.plan.limits,
+            steps=journal.steps,
+            usage=journal.usage,
+            elapsed=workflow.now() - journal.started,
+        )
+
+    async def _until(
+        self, condition: Callable[[], bool], time: timedelta | None, summary: str
+    ) -> bool:
+        """Whether `condition` came true within `time`."""
+        try:
+            await workflow.wait_condition(
+                condition, timeout=time, timeout_summary=summary[:200]
+            )
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _report(self, status: RunStatus, doing: str) -> None:
+        self._status, self._doing = status, doing
+        if self._journal is not None:
+            plan, recent = self._journal.plan, self._journal.recent
+            workflow.set_current_details(
+                markdown(self.status(), plan.task_preview, recent)
+            )
+
+    def _upsert(self, journal: Journal, request: AgentRequest) -> None:
+        updates: list[SearchAttributeUpdate[Any]] = [
+            attributes.AGENT_NAME.value_set(journal.plan.agent),
+            attributes.AGENT_MODEL.value_set(journal.plan.model),
+            attributes.AGENT_STATUS.value_set(self._status),
+            attributes.AGENT_STEPS.value_set(journal.steps),
+        ]
+        if journal.usage.cost_usd is not None:
+            updates.append(attributes.AGENT_COST_USD.value_set(journal.usage.cost_usd))
+        if request.user is not None:
+            updates.append(attributes.USER_ID.value_set(request.user))
+        if request.conversation is not None:
+            updates.append(attributes.CONVERSATION_ID.value_set(request.conversation))
+        workflow.upsert_search_attributes(updates)
+
+
+def _sentence(error: ActivityError) -> str:
+    """What went wrong, from the innermost cause that says so."""
+    cause = error.cause
+    while isinstance(cause, FailureError) and isinstance(cause.cause, FailureError):
+        cause = cause.cause
+    return cause.message if isinstance(cause, FailureError) else str(error)

@@ -1,0 +1,96 @@
+"""The effects that workflows ask for: each activity with its queue, time-outs and retries."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.act import Act
+    from activities.runs import Folders, Runs
+    from activities.think import Think
+    from perdure.contracts import (
+        ACT_QUEUE,
+        THINK_QUEUE,
+        ActInput,
+        CloseRun,
+        Decision,
+        Observation,
+        OpenRun,
+        PrepareWorkspace,
+        RunPlan,
+        ThinkInput,
+    )
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+"""A lost worker is noticed after this; activities heartbeat every second."""
+LONGEST_EFFECT = timedelta(minutes=30)
+LAST_WORDS = timedelta(minutes=2)
+"""How long the closing think of a run may take."""
+BOOKKEEPING = timedelta(minutes=1)
+RETRY = RetryPolicy(maximum_interval=timedelta(minutes=1))
+"""For ever, at least once a minute: what cannot succeed is raised as not retryable."""
+
+
+async def open_run(opening: OpenRun) -> RunPlan:
+    return await workflow.execute_activity_method(
+        Runs.open_run,
+        opening,
+        start_to_close_timeout=BOOKKEEPING,
+        retry_policy=RETRY,
+        summary="open the run",
+    )
+
+
+async def prepare_workspace(run: str, source: str) -> None:
+    await workflow.execute_activity_method(
+        Folders.prepare_workspace,
+        PrepareWorkspace(run=run, source=source),
+        task_queue=ACT_QUEUE,
+        start_to_close_timeout=LONGEST_EFFECT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary=f"copy the workspace {source}"[:200],
+    )
+
+
+async def think(
+    request: ThinkInput, step: int, time_left: timedelta | None
+) -> Decision:
+    return await workflow.execute_activity_method(
+        Think.think,
+        request,
+        task_queue=THINK_QUEUE,
+        start_to_close_timeout=LONGEST_EFFECT,
+        schedule_to_close_timeout=LAST_WORDS if request.closing else time_left,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary="think: last words" if request.closing else f"think: step {step}",
+    )
+
+
+async def act(
+    request: ActInput, summary: str, time_left: timedelta | None
+) -> Observation:
+    return await workflow.execute_activity_method(
+        Act.act,
+        request,
+        task_queue=ACT_QUEUE,
+        start_to_close_timeout=LONGEST_EFFECT,
+        schedule_to_close_timeout=time_left,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        # A run is cancelled when its tools have stopped, not when they were asked to.
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"act {summary}",
+    )
+
+
+async def close_run(closing: CloseRun) -> None:
+    await workflow.execute_activity_method(
+        Runs.close_run,
+        closing,
+        start_to_close_timeout=BOOKKEEPING,
+        retry_policy=RETRY,
+        summary=f"close the run: {closing.result.status}",
+    )
