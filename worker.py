@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -42,12 +43,15 @@ APPLICATION = Path(__file__).resolve().parent
 
 
 class Common(TypedDict):
+    build_id: str
     graceful_shutdown_timeout: timedelta
     max_heartbeat_throttle_interval: timedelta
     sticky_queue_schedule_to_start_timeout: timedelta
 
 
 COMMON = Common(
+    # Named, because otherwise the SDK compiles every loaded module for a digest: four seconds.
+    build_id=version("perdure"),
     graceful_shutdown_timeout=timedelta(seconds=20),
     # Bounds how late a cancellation is heard of, and how much heartbeat detail a crash loses.
     max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -168,7 +172,8 @@ def main(
 
     With TEMPORAL_ADDRESS set it serves that cluster; otherwise it starts the embedded server.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("perdure").setLevel(logging.INFO)
     chosen = _roles(roles)
     try:
         run_guarded(serve_commands() if host else serve(chosen))

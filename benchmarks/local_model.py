@@ -6,6 +6,7 @@ It runs the small-model profile against the real server and the real model, with
 
 import argparse
 import asyncio
+import json
 import random
 import time
 from collections.abc import Callable
@@ -13,15 +14,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openai import AsyncOpenAI
-from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
 from perdure.model.local import LocalModel
-from perdure.model.local_examples import INSTRUCTIONS, TEMPERATURE, example_messages
+from perdure.contracts import AgentSpec
+from perdure.model.local_examples import (
+    INSTRUCTIONS,
+    TEMPERATURE,
+    TOOLS,
+    example_messages,
+)
+from perdure.tools.offer import offers
+from perdure.tools.registry import Registry
 
 MOST_STEPS = 5
-DEMO = "Create hello.txt with the text Hello from Perdure."
+TOOL_CHOICE = "auto"
+DEMO = "Create perdure.txt with the text still here."
 NAMES = (
     *("hello.txt", "notes.txt", "todo.md", "a.log", "city.txt"),
     *("red.txt", "data.csv", "names.txt", "plan.md", "x.txt"),
@@ -30,42 +39,6 @@ TEXTS = (
     *("hi", "buy milk", "ok", "42", "Paris"),
     *("good morning", "done", "red apple", "test", "see you"),
 )
-
-
-class write_file(BaseModel):
-    """Write text to a file."""
-
-    path: str
-    content: str
-
-
-class read_file(BaseModel):
-    """Read a file."""
-
-    path: str
-
-
-class list_files(BaseModel):
-    """List the files."""
-
-
-class finish(BaseModel):
-    """Finish the task with an answer."""
-
-    answer: str
-
-
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": tool.__name__,
-            "description": tool.__doc__,
-            "parameters": tool.model_json_schema(),
-        },
-    }
-    for tool in (write_file, read_file, list_files, finish)
-]
 
 
 @dataclass
@@ -89,7 +62,7 @@ class Trial:
                 return self.files.get(path, f"{path!r} does not exist.")
             case "list_files", _:
                 return "\n".join(sorted(self.files))
-        return f"Tool {tool!r} is unknown."
+        return "ok"
 
 
 def write_task(rng: random.Random) -> Trial:
@@ -106,17 +79,31 @@ def read_task(rng: random.Random) -> Trial:
 
 def list_task(rng: random.Random) -> Trial:
     name = rng.choice(NAMES)
-    return Trial("List the files.", lambda trial: name in (trial.answer or ""), {name: "z\n"})
+    return Trial(
+        "List the files.", lambda trial: name in (trial.answer or ""), {name: "z\n"}
+    )
 
 
 def demo_task(rng: random.Random) -> Trial:
-    return Trial(DEMO, lambda trial: trial.files == {"hello.txt": "Hello from Perdure."})
+    return Trial(DEMO, lambda trial: trial.files == {"perdure.txt": "still here"})
 
 
 TASKS = {"write": write_task, "read": read_task, "list": list_task, "demo": demo_task}
 
 
-async def run(client: AsyncOpenAI, trial: Trial, *, seed: int) -> None:
+def functions() -> list[Any]:
+    """Perdure's own tools, as a request offers them."""
+    chosen = offers(Registry.load(), AgentSpec(name="local"), TOOLS).values()
+    return [
+        {
+            "type": "function",
+            "function": {"name": each.name, "parameters": each.parameters},
+        }
+        for each in chosen
+    ]
+
+
+async def run(client: AsyncOpenAI, trial: Trial) -> None:
     """Let the model work on the trial until it finishes or has no steps left."""
     messages: list[Any] = [
         {"role": "system", "content": INSTRUCTIONS},
@@ -125,27 +112,26 @@ async def run(client: AsyncOpenAI, trial: Trial, *, seed: int) -> None:
     ]
     while trial.answer is None and trial.steps < MOST_STEPS:
         trial.steps += 1
-        messages += await step(client, trial, messages, seed=seed)
+        messages += await step(client, trial, messages)
 
 
 async def step(
-    client: AsyncOpenAI, trial: Trial, messages: list[Any], *, seed: int
+    client: AsyncOpenAI, trial: Trial, messages: list[Any]
 ) -> list[dict[str, Any]]:
     """One think and its act: the messages that they add."""
     completion: Any = await client.chat.completions.create(
         model="local",
         messages=messages,
-        tools=TOOLS,
-        tool_choice="required",
+        tools=functions(),
+        tool_choice=TOOL_CHOICE,
         temperature=TEMPERATURE,
-        seed=seed,
     )
     trial.tokens += completion.usage.total_tokens
     reply = completion.choices[0].message
     if not reply.tool_calls:
         return []
     call = reply.tool_calls[0]
-    arguments = json_object(call.function.arguments)
+    arguments = json.loads(call.function.arguments)
     if call.function.name == "finish":
         trial.answer = arguments["answer"]
     result = trial.carry_out(call.function.name, arguments)
@@ -153,3 +139,49 @@ async def step(
         reply.model_dump(exclude_none=True) | {"content": None},
         {"role": "tool", "tool_call_id": call.id, "content": result},
     ]
+
+
+async def evaluate(client: AsyncOpenAI, name: str, count: int) -> tuple[str, ...]:
+    """A row of the table: `count` tasks of one kind."""
+    trials = [
+        TASKS[name](random.Random(number)) for number in range(1000, 1000 + count)
+    ]
+    began = time.perf_counter()
+    for trial in trials:
+        await run(client, trial)
+    seconds = (time.perf_counter() - began) / count
+    succeeded = sum(
+        trial.answer is not None and trial.succeeded(trial) for trial in trials
+    )
+    steps = sum(trial.steps for trial in trials) / count
+    tokens = sum(trial.tokens for trial in trials) / count
+    return (
+        name,
+        f"{succeeded} of {count}",
+        f"{steps:.1f}",
+        f"{tokens:.0f}",
+        f"{seconds:.1f}",
+    )
+
+
+async def main(count: int) -> None:
+    """Evaluate every kind of task and print the table."""
+    table = Table("task", "succeeded", "steps", "tokens", "seconds")
+    model = LocalModel()
+    try:
+        async with AsyncOpenAI(
+            base_url=await model.url(), api_key="none", max_retries=0
+        ) as client:
+            for name in TASKS:
+                table.add_row(*await evaluate(client, name, count))
+    finally:
+        await model.close()
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument("-n", type=int, default=20, help="tasks of each kind")
+    asyncio.run(main(parser.parse_args().n))

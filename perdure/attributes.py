@@ -1,6 +1,12 @@
 """The search attributes by which runs are found in Temporal."""
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+
+from perdure.contracts import AgentRequest, RunStatus
 
 AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
 AGENT_STATUS = SearchAttributeKey.for_keyword("AgentStatus")
@@ -21,3 +27,16 @@ ALL = (
     AGENT_STEPS,
     AGENT_COST_USD,
 )
+
+
+def of_request(request: AgentRequest) -> TypedSearchAttributes:
+    """What is known of a run before it begins."""
+    known = {
+        AGENT_NAME: request.agent if isinstance(request.agent, str) else request.agent.name,
+        AGENT_STATUS: RunStatus.RUNNING,
+        CONVERSATION_ID: request.conversation,
+        USER_ID: request.user,
+    }
+    return TypedSearchAttributes(
+        [SearchAttributePair(key, value) for key, value in known.items() if value is not None]
+    )

@@ -34,6 +34,8 @@ from perdure.errors import ServerError
 
 T = TypeVar("T")
 
+CORE_LOG = "temporalio.core"
+"""The logger to which the SDK's Rust core writes."""
 USUAL_ADDRESS = "127.0.0.1:7233"
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 _FORBIDDEN = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}
@@ -46,7 +48,10 @@ def configuration() -> Configuration:
     try:
         return ClientConfig.load_client_connect_config()
     except RuntimeError as error:
-        message = f"The Temporal client configuration cannot be used: {error}. Correct TEMPORAL_* or the profile."
+        message = (
+            f"The Temporal client configuration cannot be used: {error}."
+            " Correct the TEMPORAL_* variables or the profile that they name."
+        )
         raise ServerError(message) from None
 
 
@@ -77,7 +82,7 @@ async def connect(address: str | None = None, *, timeout: timedelta = _CONNECT_T
 @cache
 def _runtime() -> Runtime:
     # By default the core writes its log to standard output, between a command's results.
-    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    forwarding = LogForwardingConfig(logger=logging.getLogger(CORE_LOG))
     level = TelemetryFilter(core_level="WARN", other_level="ERROR")
     logs = LoggingConfig(filter=level, forwarding=forwarding)
     return Runtime(telemetry=TelemetryConfig(logging=logs))

@@ -1,4 +1,4 @@
-"""What a person sees: runs, transcripts and tables, in colour on a terminal and plain elsewhere."""
+"""What a person sees on either stream: colours on a terminal, plain lines elsewhere."""
 
 import json
 import re
@@ -12,10 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from perdure.contracts import AgentResult, RunStatus, Usage
-from perdure.store.tables import Run, StoredEntry, Turn
 
 _PREVIEW = 200
-_LONG = 4000
 _WIDE = 1000
 # Whatever a terminal may take for a command: control characters, and those that turn the
 # direction of writing.
@@ -33,10 +31,17 @@ def preview(text: str, characters: int = _PREVIEW) -> str:
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
 
 
-def to_json(data: Any) -> str:
-    """JSON that is safe on a terminal as well."""
+def print_json(data: Any) -> None:
+    """JSON on standard output, safe on a terminal as well."""
     text = json.dumps(to_jsonable_python(data), ensure_ascii=False, indent=2)
-    return re.sub(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda c: f"\\u{ord(c[0]):04x}", text)
+    # The line breaks between the parts are ours; JSON has escaped all those inside.
+    safe = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    print(safe, flush=True)
+
+
+def say(text: str) -> None:
+    """A word on standard error."""
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def results() -> Console:
@@ -61,56 +66,6 @@ def consumption(usage: Usage) -> str:
     return f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out · {cost(usage)}"
 
 
-class Transcript:
-    """Prints a run row by row: `whole` for reading it, else a line or two for each row."""
-
-    def __init__(self, console: Console, *, whole: bool = False) -> None:
-        self._console = console
-        self._whole = whole
-
-    def show(self, row: Turn | StoredEntry) -> None:
-        if isinstance(row, Turn):
-            self._show_turn(row)
-        elif self._whole or row.kind != "task":
-            self._show_entry(row)
-
-    def _show_turn(self, turn: Turn) -> None:
-        usage = Usage(
-            input_tokens=turn.input_tokens,
-            output_tokens=turn.output_tokens,
-            cost_usd=turn.cost_usd,
-        )
-        head = f"step {turn.step} · {consumption(usage)} · {turn.seconds:.1f} s · {turn.model}"
-        self._line(head, style="bold")
-        if self._whole:
-            self._line(turn.id, style="dim", indent=2)
-        if turn.thought.strip():
-            self._line(self._cut(turn.thought), indent=2)
-        for call in turn.calls:
-            self._line(f"→ {call['tool']} {self._cut(call['arguments'])}", style="cyan", indent=2)
-        problems = [turn.problem, *(call["problem"] for call in turn.calls)]
-        for problem in filter(None, problems):
-            self._line(f"✗ {self._cut(problem)}", style="red", indent=2)
-
-    def _show_entry(self, entry: StoredEntry) -> None:
-        mark = {"result": "←", "message": "✉", "notice": "·", "task": "task:"}.get(entry.kind, "·")
-        outcome = "" if entry.status in {None, "ok"} else f"{entry.status}: "
-        took = f" ({entry.seconds:.1f} s)" if entry.kind == "result" else ""
-        style = "red" if outcome else "green" if entry.kind == "result" else "yellow"
-        self._line(f"{mark} {outcome}{self._cut(entry.text)}{took}", style=style, indent=2)
-
-    def _cut(self, text: str) -> str:
-        if not self._whole:
-            return preview(text)
-        more = len(text) - _LONG
-        note = f"\n… {more:,} more characters, which --json shows" if more > 0 else ""
-        return clean(text[:_LONG]).rstrip() + note
-
-    def _line(self, text: str, *, style: str = "", indent: int = 0) -> None:
-        body = clean(text).replace("\n", "\n" + " " * (indent + 2))
-        self._console.print(Text(" " * indent + body, style=style), soft_wrap=True)
-
-
 def ending(result: AgentResult) -> Text:
     """One line that says how a run ended."""
     good = result.status == RunStatus.COMPLETED
@@ -120,9 +75,13 @@ def ending(result: AgentResult) -> Text:
     return Text(line + reason, style="bold green" if good else "bold red")
 
 
-def heading(run: Run, status: str) -> str:
-    since = f", continues from turn {run.parent_head}" if run.parent_head else ""
-    return f"{run.workflow_id} · {run.agent} on {run.model} · {status}{since}"
+def print_result(run_id: str, result: AgentResult, web_ui: str | None, *, as_json: bool) -> None:
+    """How the run ended on standard error, its answer on standard output."""
+    progress().print(ending(result), soft_wrap=True)
+    if as_json:
+        print_json({"id": run_id, "web_ui": web_ui, **result.model_dump(mode="json")})
+    else:
+        print(clean(result.answer), flush=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

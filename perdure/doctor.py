@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from perdure.connection import connect, has_worker, is_configured
+from perdure.display import print_json, results, say, table
 from perdure.errors import PerdureError
 from perdure.home import Home
 from perdure.model.catalog import Catalog
@@ -30,10 +31,23 @@ class Finding:
     def found(self) -> bool:
         return self.cure is None
 
+    @property
+    def mark(self) -> str:
+        return "ok" if self.found else "missing"
 
-async def examine(settings: Settings) -> list[Finding]:
-    """Look at each part; nothing is started."""
-    return [finding async for finding in _findings(settings)]
+
+async def doctor(settings: Settings, *, as_json: bool) -> int:
+    """Look at each part and print what is here; nothing is started. The command's exit code."""
+    findings = [finding async for finding in _findings(settings)]
+    missing = [finding for finding in findings if not finding.found]
+    if as_json:
+        print_json(findings)
+        return int(bool(missing))
+    rows = [(finding.mark, finding.part, finding.detail) for finding in findings]
+    results().print(table(["", "part", "what is here"], rows))
+    for finding in missing:
+        say(f"{finding.part}: {finding.cure}")
+    return int(bool(missing))
 
 
 async def _findings(settings: Settings) -> AsyncIterator[Finding]:

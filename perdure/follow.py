@@ -1,8 +1,8 @@
 """Following a run: what the store learns of it, until Temporal says that it has ended."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from perdure.contracts import AgentResult, RunStatus, Usage
 from perdure.errors import UnknownRun
 from perdure.parts import Parts
+from perdure.settings import Settings
+from perdure.store.reader import is_made, reading
 from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, Turn
 
@@ -21,6 +23,14 @@ Row = Turn | StoredEntry
 _POLL_SECONDS = 0.3
 # Rows are stamped before they are committed, so one may appear behind another that was seen.
 _OVERLAP = timedelta(seconds=10)
+
+_PASSING = {
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.UNKNOWN,
+}
 
 
 class Feed:
@@ -51,6 +61,16 @@ class Feed:
         return new
 
 
+@asynccontextmanager
+async def feed_of(settings: Settings, workflow_id: str) -> AsyncIterator[Feed]:
+    """The run's feed from the store that the settings name."""
+    if not is_made(settings):
+        yield Feed(None, workflow_id)
+        return
+    async with reading(settings) as store:
+        yield Feed(store, workflow_id)
+
+
 async def follow(
     parts: Parts, feed: Feed, workflow_id: str, show: Callable[[Row], None]
 ) -> AgentResult:
@@ -66,6 +86,8 @@ async def follow(
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise _unknown(workflow_id) from error
+            if error.status not in _PASSING:
+                raise
             await parts.refresh()
             await asyncio.sleep(_POLL_SECONDS)
         finally:

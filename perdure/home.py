@@ -107,7 +107,9 @@ def fingerprints(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _matters(name: str) -> bool:
-    return name in {"DATABASE_URL", "DOCKER_HOST"} or name.endswith(("_API_KEY", "_BASE_URL"))
+    return name in {"DATABASE_URL", "DOCKER_HOST", "PERDURE_MODEL"} or name.endswith(
+        ("_API_KEY", "_BASE_URL")
+    )
 
 
 def differences(record: HostRecord) -> list[str]:

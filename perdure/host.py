@@ -82,7 +82,10 @@ class Host:
             crashes = [moment for moment in crashes if clock.time() - moment < _CRASH_SECONDS]
             crashes.append(clock.time())
             if len(crashes) > _CRASHES:
-                message = f"The embedded Temporal server keeps ending (exit code {code}); see {self._server.log}."
+                message = (
+                    f"The embedded Temporal server keeps ending (exit code {code});"
+                    f" its log {self._server.log} says why."
+                )
                 raise ServerError(message)
             logger.warning("The Temporal server ended (exit code %s); starting it again.", code)
             await self._server.launch()
@@ -119,7 +122,11 @@ class Host:
 
 @asynccontextmanager
 async def hosting(settings: Settings, *, patience: float) -> AsyncIterator[Host]:
-    """Become the home's host, with its server; `HostExists` when another one stays for `patience` seconds."""
+    """Become the home's host, with its server.
+
+    Raises:
+        HostExists: another process is it, and has not ended within `patience` seconds.
+    """
     home = Home.prepare(settings.home)
     lock = FileLock(home.host_lock)
     if not await lock.acquire(seconds=patience):

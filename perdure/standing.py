@@ -1,23 +1,69 @@
 """How recorded runs stand now: what the store says, corrected by Temporal where it can be asked."""
 
 import asyncio
-from collections.abc import Sequence
+from datetime import datetime
 
+from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.attributes import AGENT_STATUS
 from perdure.connection import connect, is_configured
-from perdure.contracts import RunStatus
+from perdure.contracts import RunStatus, Usage
 from perdure.errors import ServerError
 from perdure.home import Home
 from perdure.settings import Settings
+from perdure.store.reader import is_made, reading
+from perdure.store.store import RunSummary
 from perdure.store.tables import Run
 
 SUSPENDED = "suspended"
 """Open, but nothing runs it now: the next command of its home goes on with it."""
 LOST = "lost"
 """Open in the store, and unknown to the Temporal server."""
+
+
+class Standing(BaseModel):
+    """One line of the list of runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: str
+    agent: str
+    model: str
+    steps: int
+    usage: Usage
+    task: str
+    head: str | None
+    started: datetime
+    ended: datetime | None
+
+
+async def listing(settings: Settings, limit: int) -> list[Standing]:
+    """The newest runs, newest first."""
+    if not is_made(settings):
+        return []
+    async with reading(settings) as store:
+        summaries = await store.runs(limit)
+    client = await reachable(settings)
+    return await asyncio.gather(*(_stand(summary, client) for summary in summaries))
+
+
+async def _stand(summary: RunSummary, client: Client | None) -> Standing:
+    run = summary.run
+    return Standing(
+        id=run.workflow_id,
+        status=await status_of(run, client),
+        agent=run.agent,
+        model=run.model,
+        steps=summary.steps,
+        usage=summary.usage,
+        task=run.task,
+        head=summary.head,
+        started=run.created_at,
+        ended=run.ended_at,
+    )
 
 
 async def reachable(settings: Settings) -> Client | None:
@@ -31,12 +77,7 @@ async def reachable(settings: Settings) -> Client | None:
         return None
 
 
-async def standings(runs: Sequence[Run], client: Client | None) -> list[str]:
-    """The status of each run."""
-    return await asyncio.gather(*(_standing(run, client) for run in runs))
-
-
-async def _standing(run: Run, client: Client | None) -> str:
+async def status_of(run: Run, client: Client | None) -> str:
     if run.result is not None:
         return str(run.result["status"])
     if client is None:

@@ -26,8 +26,8 @@ class OneObject(Interceptor):
 
 class _Inbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        if len(input.args) != 1:
+        if len(input.args) != 1 or input.args[0] is None:
             name = workflow.info().workflow_type
-            message = f"{name} takes one JSON object, and was given {len(input.args)} arguments."
+            message = f"{name} takes one JSON object, and was given {len(input.args)} arguments or null."
             raise ApplicationError(message, type="BadInput", non_retryable=True)
         return await super().execute_workflow(input)

@@ -8,11 +8,21 @@ LONGEST_STRING = 200
 LONGEST_LIST = 10
 
 _KEPT = {
-    *("type", "enum", "const", "required", "minimum", "maximum"),
-    *("minLength", "maxLength", "minItems", "maxItems"),
+    *(
+        "type",
+        "enum",
+        "const",
+        "required",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+    ),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
 }
 # No spaces but these, so that what the model writes looks like `json.dumps` in its examples.
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_DEFINITION = "#/$defs/"
 
 Schema = dict[str, Any]
 
@@ -33,7 +43,10 @@ def enforceable(schema: Schema) -> Schema:
 
 
 def step_schema(tools: dict[str, Schema], *, reply: bool) -> Schema:
-    """One step: a call of one of `tools` (name to parameters) or, with `reply`, plain text."""
+    """One step: a call of one of `tools` (name to parameters) or, with `reply`, plain text.
+
+    Required parameters only.
+    """
     steps = [_call_schema(name, parameters) for name, parameters in tools.items()]
     if reply:
         steps.append(
@@ -46,8 +59,11 @@ def step_schema(tools: dict[str, Schema], *, reply: bool) -> Schema:
 
 
 def _call_schema(name: str, parameters: Schema) -> Schema:
-    arguments = _bounded({"type": "object", "properties": {}} | parameters, scope=name)
-    return _closed({"tool": {"const": name}, "arguments": arguments})
+    # No optional parameters: given a path for list_files, the model lists where it should read.
+    known = parameters.get("properties", {})
+    required = {key: known.get(key, {}) for key in parameters.get("required", ())}
+    arguments = {key: _bounded(value, scope=name) for key, value in required.items()}
+    return _closed({"tool": {"const": name}, "arguments": _closed(arguments)})
 
 
 def _closed(properties: Schema) -> Schema:
@@ -83,8 +99,8 @@ def _bounded(schema: Any, *, scope: str) -> Any:
         kept[key] = _bounded(schema[key], scope=scope)
     for key in {"anyOf", "oneOf"} & schema.keys():
         kept["anyOf"] = [_bounded(choice, scope=scope) for choice in schema[key]]
-    if "$ref" in schema:
-        kept["$ref"] = "#/$defs/" + scope + schema["$ref"].removeprefix("#/$defs/")
+    if schema.get("$ref", "").startswith(_DEFINITION):
+        kept["$ref"] = _DEFINITION + scope + schema["$ref"].removeprefix(_DEFINITION)
     return _with_ends(kept)
 
 

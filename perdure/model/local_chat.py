@@ -146,7 +146,7 @@ class Prompt:
     request: dict[str, Any]
     """Body of llama.cpp's own chat completion request."""
     steps: bool
-    """Whether the reply will be a JSON step."""
+    """Whether the reply will be a JSON step: a call, or plain text as its `reply`."""
 
 
 class GrammarRefused(Exception):
@@ -166,10 +166,9 @@ def prompt_of(request: ChatRequest) -> Prompt:
         or MOST_TOKENS,
         **sampling,
     }
-    schema = _reply_schema(request, offered)
-    if schema is not None:
+    if schema := _reply_schema(request, offered):
         body["grammar"] = grammar_of(schema)
-    return Prompt(request=body, steps=bool(offered))
+    return Prompt(request=body, steps=bool(request.tools))
 
 
 def completion_of(prompt: Prompt, completion: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +180,7 @@ def completion_of(prompt: Prompt, completion: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reply_schema(request: ChatRequest, offered: dict[str, Schema]) -> Schema | None:
-    if offered:
+    if request.tools:
         return step_schema(offered, reply=request.may_reply)
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
@@ -197,9 +196,9 @@ def _messages(request: ChatRequest, offered: dict[str, Schema]) -> list[Line]:
 
 
 def _instructed(messages: list[Line], offered: dict[str, Schema]) -> list[Line]:
-    """`messages` with what the model has to know of steps: the tools, and who sets a task."""
+    """`messages` with the tools named in the system message."""
     signatures = ", ".join(
-        f"{name}({', '.join(parameters.get('properties', ()))})"
+        f"{name}({', '.join(parameters.get('required', ()))})"
         for name, parameters in offered.items()
     )
     instructions = f"Reply with one JSON step. Tools: {signatures}."

@@ -1,4 +1,7 @@
-"""Fixtures for pytest: put `pytest_plugins = ["perdure.testing.fixtures"]` in `conftest.py`."""
+"""Fixtures for pytest: put `pytest_plugins = ["perdure.testing.fixtures"]` in `conftest.py`.
+
+Needs pytest and pytest-asyncio, which the wheel does not bring along.
+"""
 
 from collections.abc import AsyncIterator
 

@@ -12,8 +12,6 @@ QUOTED = 120
 
 def parse(tool: str, text: str) -> dict[str, Any]:
     """The object that `text` holds; nothing at all is no arguments, and an object may be quoted."""
-    if not text.strip():
-        return {}
     value = _decode(tool, text)
     if isinstance(value, str):
         value = _decode(tool, value)  # some models encode the object a second time
@@ -33,6 +31,8 @@ def quote(value: object) -> str:
 
 
 def _decode(tool: str, text: str) -> Any:
+    if not text.strip():
+        return None
     try:
         # Not strict: many models write line breaks into strings without escaping them.
         value = json.loads(text, strict=False, parse_float=_finite, parse_constant=_refuse_constant)

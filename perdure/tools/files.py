@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from perdure.errors import ToolError
-from perdure.tools.search import SECONDS, Search
+from perdure.tools.search import Search
 from perdure.tools.text import (
     check_regular,
     check_size,
@@ -30,7 +30,6 @@ PAGE = 24_000
 LISTED = 300
 SEEN = 20_000
 """So many files and folders are looked at for one listing."""
-MATCHES = 100
 
 Lines = Annotated[int, Field(ge=1), AfterValidator(lambda lines: min(lines, sys.maxsize))]
 Text = Annotated[str, Field(min_length=1)]
@@ -74,17 +73,17 @@ def _page(rows: Iterable[str]) -> Iterator[str]:
 async def write_file(context: ToolContext, path: str, content: str) -> str:
     """Write a whole file, new or in place of the old one."""
     place = context.workspace.resolve(path)
-    with explained("written", path):
-        async with context.workspace.alone():
-            await asyncio.to_thread(_write, place, path, content, context.key)
+    async with context.workspace.alone():
+        await asyncio.to_thread(_save, place, path, content.encode(), context.key)
     return f"Wrote {len(content)} characters to {path}."
 
 
-def _write(place: Path, path: str, content: str, key: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.exists():
-        check_regular(place, path)
-    replace(place, content.encode(), key=key)
+def _save(place: Path, path: str, data: bytes, key: str) -> None:
+    with explained("written", path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            check_regular(place, path)
+        replace(place, data, key=key)
 
 
 @tool(replay="idempotent")
@@ -97,28 +96,32 @@ async def edit_file(
         old: Exact text; occurs once, unless replace_all.
     """
     place = context.workspace.resolve(path)
-    with explained("edited", path):
-        async with context.workspace.alone():
-            before = await asyncio.to_thread(whole, place, path)
-            after, count = _replaced(decoded(before, path), old, new, path)
-            problem = _problem(path, count, replace_all)
-            detail: dict[str, Any] = {
-                "before": _digest(before),
-                "after": None if problem else _digest(after.encode()),
-                "count": count,
-            }
-            earlier = await context.begin(detail) or detail
-            if earlier["after"] == detail["before"]:
-                return _edited(path, earlier["count"])  # an earlier attempt came that far
-            if earlier["before"] != detail["before"]:
-                raise ToolError(
-                    f"{path!r} has changed since this edit was first tried, and it is unknown "
-                    "whether the edit was made. Read the file, then decide."
-                )
-            if problem:
-                raise ToolError(problem)
-            await asyncio.to_thread(replace, place, after.encode(), key=context.key)
+    async with context.workspace.alone():
+        before = await asyncio.to_thread(_taken, place, path)
+        after, count = _replaced(decoded(before, path), old, new, path)
+        problem = _problem(path, count, replace_all)
+        detail: dict[str, Any] = {
+            "before": _digest(before),
+            "after": None if problem else _digest(after.encode()),
+            "count": count,
+        }
+        earlier = await context.begin(detail) or detail
+        if earlier["after"] == detail["before"]:
+            return _edited(path, earlier["count"])  # an earlier attempt came that far
+        if earlier["before"] != detail["before"]:
+            raise ToolError(
+                f"{path!r} has changed since this edit was first tried, and it is unknown "
+                "whether the edit was made. Read the file, then decide."
+            )
+        if problem:
+            raise ToolError(problem)
+        await asyncio.to_thread(_save, place, path, after.encode(), context.key)
     return _edited(path, count)
+
+
+def _taken(place: Path, path: str) -> bytes:
+    with explained("edited", path):
+        return whole(place, path)
 
 
 def _replaced(text: str, old: str, new: str, path: str) -> tuple[str, int]:
@@ -202,15 +205,8 @@ def search_files(context: ToolContext, pattern: Text, path: str = ".", glob: str
     """
     place = context.workspace.resolve(path)
     search = Search.of(pattern, context.workspace)
-    found: list[str] = []
     with explained("searched", path):
-        try:
-            # One by one into the list, so that what was found before time was up is kept.
-            found.extend(islice(search.matches(place, glob), MATCHES + 1))
-        except TimeoutError:
-            found.append(f"[Stopped after {SECONDS:.0f} s: simpler pattern, narrower path.]")
-    if len(found) > MATCHES:
-        found[MATCHES:] = [f"[Only the first {MATCHES} matches; narrow the pattern or path.]"]
+        found = search.run(place, glob)
     return "\n".join(found) or f"[No line in {path} matches {pattern}.]"
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import regex
@@ -14,6 +15,7 @@ from perdure.tools.tree import DEEPEST, fits, walk
 from perdure.tools.workspace import Workspace
 
 SECONDS = 10.0
+MATCHES = 100
 SHOWN = 240
 """Characters of a matching line."""
 
@@ -34,12 +36,19 @@ class Search:
             raise ToolError(f"Pattern {pattern!r} is no regular expression: {error}.") from None
         return cls(expression, workspace, time.monotonic() + SECONDS)
 
-    def matches(self, place: Path, glob: str) -> Iterator[str]:
-        """Matching lines as `file:line: text`.
+    def run(self, place: Path, glob: str) -> list[str]:
+        """Matching lines as `file:line: text`, and a note when there may be more."""
+        found: list[str] = []
+        try:
+            # One by one into the list, so that what was found before time was up is kept.
+            found.extend(islice(self._matches(place, glob), MATCHES + 1))
+        except TimeoutError:
+            found.append("[Out of time; give a simpler pattern or a narrower path.]")
+        if len(found) > MATCHES:
+            found[MATCHES:] = [f"[Only the first {MATCHES}; give a narrower pattern or path.]"]
+        return found
 
-        Raises:
-            TimeoutError: after `SECONDS`.
-        """
+    def _matches(self, place: Path, glob: str) -> Iterator[str]:
         if not place.is_dir():
             yield from self._matches_in(place)
             return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import docstring_parser
-from docstring_parser import DocstringStyle
+from docstring_parser import Docstring, DocstringStyle, ParseError
 from pydantic_core import to_json
 
 from perdure.tools.arguments import parse
@@ -32,7 +32,7 @@ class ToolContext:
     returns the detail that an earlier attempt recorded, None if this is the first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tool:
     """Something that a model may call; made by the decorator `tool`."""
 
@@ -76,12 +76,8 @@ def tool(*, replay: Replay) -> Callable[[Callable[..., Any]], Tool]:
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name = _name(function)
-        docstring = docstring_parser.parse(function.__doc__ or "", style=DocstringStyle.GOOGLE)
+        docstring = _docstring(name, function)
         description = (docstring.description or "").strip()
-        if not description:
-            raise TypeError(
-                f"Tool {name} has no docstring; the model chooses a tool by its description."
-            )
         signature = Signature.of(name, function, docstring, injected=ToolContext)
         return Tool(name, description, signature.parameters, replay, function, signature)
 
@@ -99,6 +95,18 @@ def as_text(result: object) -> str:
 
 def _json(result: object) -> str:
     return to_json(result, fallback=str, bytes_mode="base64").decode()
+
+
+def _docstring(name: str, function: Callable[..., Any]) -> Docstring:
+    try:
+        docstring = docstring_parser.parse(function.__doc__ or "", style=DocstringStyle.GOOGLE)
+    except ParseError as error:
+        raise TypeError(f"The docstring of tool {name} cannot be read: {error}.") from error
+    if not docstring.description:
+        raise TypeError(
+            f"Tool {name} has no docstring; the model chooses a tool by its description."
+        )
+    return docstring
 
 
 def _name(function: Callable[..., Any]) -> str:

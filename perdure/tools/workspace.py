@@ -85,7 +85,7 @@ class Workspaces:
         draft = drafts / token_hex(8)
         try:
             shutil.rmtree(drafts, ignore_errors=True)  # left by an attempt that was killed
-            drafts.mkdir(parents=True)
+            drafts.mkdir(parents=True, exist_ok=True)
             self._fill(draft, source)
             _publish(draft, workspace.root)
         except OSError as error:

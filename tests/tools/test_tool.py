@@ -36,8 +36,8 @@ async def send(
     return f"{context.run} {to} {copies} {mode}"
 
 
-async def begin(detail: dict[str, Any]) -> dict[str, Any] | None:
-    del detail
+async def begin(_detail: dict[str, Any]) -> dict[str, Any] | None:
+    return None
 
 
 CONTEXT = ToolContext(run="r", key="k", workspace=Workspace(Path("w")), begin=begin)
@@ -106,8 +106,10 @@ def test_checked_arguments_have_the_annotated_types() -> None:
         ("{}", "Argument 'to' of send is missing."),
         (
             '{"to": "a", "copies": "many"}',
-            "Argument 'copies' of send is \"many\": Input should be a valid integer, "
-            "unable to parse string as an integer.",
+            (
+                "Argument 'copies' of send is \"many\": Input should be a valid integer, "
+                "unable to parse string as an integer."
+            ),
         ),
         (
             '{"to": "a", "mode": "warp"}',
@@ -119,8 +121,10 @@ def test_checked_arguments_have_the_annotated_types() -> None:
         ),
         (
             '{"cc": "b"}',
-            "Argument 'to' of send is missing. "
-            "send has no argument 'cc'; its arguments are: to, copies, mode.",
+            (
+                "Argument 'to' of send is missing. "
+                "send has no argument 'cc'; its arguments are: to, copies, mode."
+            ),
         ),
     ],
 )
@@ -198,6 +202,13 @@ def only_arguments(a: int) -> None:
     """
 
 
+def only_described(a: int) -> None:
+    """
+    Args:
+        a: A number.
+    """
+
+
 def no_annotation(a) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - what is tested
     """Lack an annotation."""
 
@@ -234,15 +245,16 @@ def not_a_schema(a: threading.Thread) -> None:
     """Take what Pydantic does not know."""
 
 
-def größe(a: int) -> None:
-    """Have a name that models cannot write."""
+def _private(a: int) -> None:
+    """Have a name that some models refuse."""
 
 
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
         (no_docstring, "no_docstring has no docstring"),
-        (only_arguments, "only_arguments has no docstring"),
+        (only_arguments, "docstring of tool only_arguments cannot be read"),
+        (only_described, "only_described has no docstring"),
         (no_annotation, "'a' of tool no_annotation has no annotation"),
         (any_number, r"'\*numbers: int' of tool any_number has no name"),
         (by_position, "'a: int' of tool by_position has no name"),
@@ -251,7 +263,7 @@ def größe(a: int) -> None:
         (unresolved, "cannot be resolved: name 'Nowhere' is not defined"),
         (not_json, "JSON cannot fill a parameter of tool not_json"),
         (not_a_schema, "JSON cannot fill a parameter of tool not_a_schema"),
-        (größe, "'größe' cannot be a tool's name"),
+        (_private, "'_private' cannot be a tool's name"),
     ],
 )
 def test_a_function_that_cannot_be_described_is_refused(

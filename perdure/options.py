@@ -1,0 +1,73 @@
+"""What the options of a command mean, and what is wrong with them."""
+
+import json
+import re
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from perdure.agents import Agents
+from perdure.contracts import AgentRequest, AgentSpec
+from perdure.errors import UnknownAgent, WorkspaceError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PREFIXES = ("agent-", "team-")
+
+
+def run_id(text: str | None) -> str:
+    """The workflow's id: with its prefix, or a random one."""
+    if text is None:
+        return f"agent-{token_hex(4)}"
+    if not _ID.fullmatch(text):
+        message = (
+            f"Run id {text!r} cannot be used: it must begin with a letter or digit, hold only"
+            " letters, digits, '.', '_' and '-', and have at most 100 of them."
+        )
+        raise typer.BadParameter(message)
+    return text if text.startswith(_PREFIXES) else f"agent-{text}"
+
+
+def agent_spec(agents: Agents, name: str, *, elsewhere: bool) -> AgentSpec | str:
+    """The agent as it is defined here; a name that only workers `elsewhere` may know, as it is."""
+    try:
+        return agents.load(name)
+    except UnknownAgent:
+        if elsewhere and not name.endswith(".md"):
+            return name
+        raise
+
+
+def request(**fields: Any) -> AgentRequest:
+    try:
+        return AgentRequest(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = "-".join(str(part) for part in first["loc"] if part != "limits")
+        message = f"{field} cannot be {first['input']!r}: {first['msg']}."
+        raise typer.BadParameter(message) from None
+
+
+def workspace(folder: Path | None) -> str | None:
+    """The folder's absolute path; its files are copied by the worker."""
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise WorkspaceError(f"--workspace '{folder}' {what}. Name a directory.")
+    return str(folder.resolve())
+
+
+def output_schema(file: Path | None) -> Any:
+    if file is None:
+        return None
+    try:
+        return json.loads(file.read_text())
+    except OSError as error:
+        message = f"--output-schema '{file}' cannot be read: {error.strerror}. Name a JSON file."
+        raise typer.BadParameter(message) from None
+    except ValueError as error:
+        message = f"--output-schema '{file}' is not JSON: {error}."
+        raise typer.BadParameter(message) from None

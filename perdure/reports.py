@@ -1,0 +1,69 @@
+"""The commands that only read the store: they start nothing, and give their exit code."""
+
+from perdure.contracts import AgentResult, RunStatus
+from perdure.display import cost, ending, print_json, print_result, progress, results, table
+from perdure.errors import UnknownRun
+from perdure.settings import Settings
+from perdure.standing import listing, reachable, status_of
+from perdure.store.reader import is_made, reading
+from perdure.store.store import Store
+from perdure.store.tables import Run
+from perdure.transcript import Transcript, heading
+
+
+async def show(settings: Settings, run_id: str, *, as_json: bool) -> int:
+    """Print the run's transcript on standard output."""
+    async with reading(settings) as store:
+        run = await store.find_run(run_id)
+        rows = await store.news(run.id, None)
+    status = await status_of(run, await reachable(settings))
+    if as_json:
+        transcript = [{"type": type(row).__name__, **row.model_dump()} for row in rows]
+        print_json({"run": run.model_dump(), "status": status, "transcript": transcript})
+        return 0
+    console = results()
+    console.print(heading(run, status))
+    transcript_of = Transcript(console, whole=True)
+    for row in rows:
+        transcript_of.show(row)
+    if run.result is not None:
+        result = AgentResult.model_validate(run.result)
+        console.print(ending(result), soft_wrap=True)
+        transcript_of.answer(result)
+    return 0
+
+
+async def show_ended(settings: Settings, run_id: str, *, as_json: bool) -> int | None:
+    """Print what `watch` would have printed of a run that has ended; None while it has not."""
+    if not is_made(settings):
+        return None
+    async with reading(settings) as store:
+        run = await _found(store, run_id)
+        if run is None or run.result is None:
+            return None
+        rows = await store.news(run.id, None)
+    transcript = Transcript(progress())
+    for row in rows:
+        transcript.show(row)
+    result = AgentResult.model_validate(run.result)
+    print_result(run_id, result, None, as_json=as_json)
+    return int(result.status != RunStatus.COMPLETED)
+
+
+async def _found(store: Store, run_id: str) -> Run | None:
+    try:
+        return await store.find_run(run_id)
+    except UnknownRun:
+        return None
+
+
+async def list_runs(settings: Settings, status: str | None, limit: int, *, as_json: bool) -> int:
+    runs = [run for run in await listing(settings, limit) if status in {None, run.status}]
+    if as_json:
+        print_json(runs)
+        return 0
+    rows = [
+        (run.id, run.status, run.agent, str(run.steps), cost(run.usage), run.task) for run in runs
+    ]
+    results().print(table(["id", "status", "agent", "steps", "cost", "task"], rows))
+    return 0

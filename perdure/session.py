@@ -1,0 +1,94 @@
+"""A command's time with the running parts: what it starts, follows, says and prints."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from temporalio.client import Client
+
+from perdure.connection import has_worker
+from perdure.contracts import RunStatus
+from perdure.display import print_result, progress, say
+from perdure.errors import ServerError
+from perdure.follow import feed_of, follow
+from perdure.home import Home, differences
+from perdure.parts import Parts, attached
+from perdure.settings import Settings
+from perdure.transcript import Transcript
+
+
+class Session:
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings = settings
+        self.parts = parts
+
+    @property
+    def client(self) -> Client:
+        return self.parts.client
+
+    def address(self, run_id: str) -> str | None:
+        """The run's page in the Web UI."""
+        if self.parts.ui_url is None:
+            return None
+        return f"{self.parts.ui_url}/namespaces/{self.client.namespace}/workflows/{run_id}"
+
+    def detach(self, run_id: str) -> None:
+        """Have the run go on when this command has ended; elsewhere every run does."""
+        if self.parts.host is not None:
+            Home(self._settings.home).detach(run_id)
+
+    async def follow(
+        self, run_id: str, *, as_json: bool, wanted: RunStatus = RunStatus.COMPLETED
+    ) -> int:
+        """Show the run until its end, print its answer, and give the command's exit code."""
+        self._introduce(run_id)
+        show = Transcript(progress()).show
+        try:
+            async with feed_of(self._settings, run_id) as feed:
+                result = await follow(self.parts, feed, run_id, show)
+        except asyncio.CancelledError:
+            say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")
+            raise
+        print_result(run_id, result, self.address(run_id), as_json=as_json)
+        return int(result.status != wanted)
+
+    def _introduce(self, run_id: str) -> None:
+        address = self.address(run_id)
+        say(f"run {run_id}" + (f" · {address}" if address else ""))
+        if self.parts.host is None and self._settings.database_url is None:
+            say("Its steps are shown where DATABASE_URL is set as the workers have it.")
+
+    async def stay(self) -> int:
+        """Keep the parts running until Ctrl-C."""
+        host = self.parts.host
+        if host is None:
+            message = (
+                "TEMPORAL_* configures a server elsewhere, so there is none to start here."
+                " Start `worker.py`, or unset TEMPORAL_ADDRESS."
+            )
+            raise ServerError(message)
+        say(f"Temporal server  {host.address}")
+        say(f"HTTP API         {host.http_url or 'see that server'}")
+        say(f"Web UI           {host.ui_url or 'see that server'}")
+        say("Ctrl-C ends them, unless another command or a detached run needs them.")
+        while True:
+            await asyncio.sleep(1)
+            await self.parts.refresh()
+
+
+@asynccontextmanager
+async def session(settings: Settings, host_command: Sequence[str]) -> AsyncIterator[Session]:
+    """The server and the workers, with a word where a run would wait or be surprised."""
+    async with attached(settings, host_command) as parts:
+        if parts.host is None:
+            if not await has_worker(parts.client):
+                say("No worker serves this server yet, so runs wait. Start `worker.py` for it.")
+        elif changed := differences(parts.host):
+            say(
+                f"The worker of {settings.home} was started with other values of"
+                f" {', '.join(changed)}, which hold until its last command has ended"
+                " (or `starter.py down`)."
+            )
+        if parts.host and parts.host.server == "found":
+            say(f"Using the Temporal server that answers at {parts.host.address}.")
+        yield Session(settings, parts)
