@@ -36,7 +36,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 
 @app.command()
 def run(
-    task: Annotated[str, typer.Argument(help="What the agent is to do.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What the agent is to do.")],
     agent: Annotated[
         str, typer.Option(help="A ready-made agent (see `agents`), or a file ending in .md.")
     ] = "assistant",
@@ -202,7 +202,9 @@ def list_runs(
 
 
 @app.command()
-def tell(id: RunId, text: Annotated[str, typer.Argument(help="What the agent is told.")]) -> None:
+def tell(
+    id: RunId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is told.")]
+) -> None:
     """Send a message to a running agent, which reads it before its next step."""
     from perdure import options
     from perdure.contracts import Message

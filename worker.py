@@ -14,8 +14,7 @@ from typing import Annotated, TypedDict
 
 import typer
 from temporalio.client import Client
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.act import Act
 from activities.runs import Folders, Runs
@@ -58,9 +57,9 @@ COMMON = Common(
     # How long a run waits for a worker that has died, before another one takes it over.
     sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
 )
-RUNNER = SandboxedWorkflowRunner(
-    SandboxRestrictions.default.with_passthrough_modules("perdure", "activities")
-)
+# The sandbox costs a third of a step's processor time. It watches over the workflows in the
+# tests instead, which also replay recorded histories.
+RUNNER = UnsandboxedWorkflowRunner()
 
 
 @asynccontextmanager
@@ -86,10 +85,16 @@ async def _workers(stack: AsyncExitStack, client: Client, settings: Settings) ->
     catalog = Catalog(os.environ, settings.home / "models.toml")
     models = Models(catalog, local.url)
     stack.push_async_callback(models.close)
-    registry = Registry.load()
+    return build_workers(client, settings, store, models, Registry.load())
+
+
+def build_workers(
+    client: Client, settings: Settings, store: Store, models: Models, registry: Registry
+) -> dict[str, Worker]:
+    """A worker for each role, from parts that the caller has opened and closes."""
     workspaces = Workspaces(settings.home / "workspaces", home=settings.home)
     agents = Agents([APPLICATION / "agents", settings.home / "agents"])
-    runs = Runs(Opening(store, agents, catalog, registry), store)
+    runs = Runs(Opening(store, agents, models.catalog, registry), store)
     think = Think(Thinker(store, models, registry))
     act = Act(Runner(store, registry, workspaces))
     folders = Folders(workspaces)

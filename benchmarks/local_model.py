@@ -17,8 +17,8 @@ from openai import AsyncOpenAI
 from rich.console import Console
 from rich.table import Table
 
-from perdure.model.local import LocalModel
 from perdure.contracts import AgentSpec
+from perdure.model.local import LocalModel
 from perdure.model.local_examples import (
     INSTRUCTIONS,
     TEMPERATURE,
@@ -29,16 +29,44 @@ from perdure.tools.offer import offers
 from perdure.tools.registry import Registry
 
 MOST_STEPS = 5
-TOOL_CHOICE = "auto"
 DEMO = "Create perdure.txt with the text still here."
-NAMES = (
-    *("hello.txt", "notes.txt", "todo.md", "a.log", "city.txt"),
-    *("red.txt", "data.csv", "names.txt", "plan.md", "x.txt"),
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the tasks of one set are made of."""
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+TUNED = Words(
+    (
+        *("hello.txt", "notes.txt", "todo.md", "a.log", "city.txt"),
+        *("red.txt", "data.csv", "names.txt", "plan.md", "x.txt"),
+    ),
+    ("hi", "buy milk", "ok", "42", "Paris", "good morning", "done", "red apple", "test", "see you"),
 )
-TEXTS = (
-    *("hi", "buy milk", "ok", "42", "Paris"),
-    *("good morning", "done", "red apple", "test", "see you"),
+"""The profile was chosen by its success with these, so they flatter it."""
+HELD_OUT = Words(
+    (
+        *("letter.txt", "log.md", "cars.csv", "memo.txt", "list.md"),
+        *("blue.txt", "ideas.txt", "b.log", "trip.md", "home.txt"),
+    ),
+    (
+        "hello",
+        "call Bob",
+        "yes",
+        "17",
+        "Rome",
+        "good night",
+        "ready",
+        "green pear",
+        "sample",
+        "thank you",
+    ),
 )
+"""Never looked at while it was chosen: the figures to quote."""
 
 
 @dataclass
@@ -65,30 +93,36 @@ class Trial:
         return "ok"
 
 
-def write_task(rng: random.Random) -> Trial:
-    name, text = rng.choice(NAMES), rng.choice(TEXTS)
+def write_task(rng: random.Random, words: Words) -> Trial:
+    name, text = rng.choice(words.names), rng.choice(words.texts)
     task = f"Create {name} with the text {text}."
     return Trial(task, lambda trial: trial.files.get(name) == text)
 
 
-def read_task(rng: random.Random) -> Trial:
-    name, text = rng.choice(NAMES), rng.choice(TEXTS)
+def read_task(rng: random.Random, words: Words) -> Trial:
+    name, text = rng.choice(words.names), rng.choice(words.texts)
     task = f"Read {name} and report the text."
     return Trial(task, lambda trial: text in (trial.answer or ""), {name: text + "\n"})
 
 
-def list_task(rng: random.Random) -> Trial:
-    name = rng.choice(NAMES)
-    return Trial(
-        "List the files.", lambda trial: name in (trial.answer or ""), {name: "z\n"}
-    )
+def list_task(rng: random.Random, words: Words) -> Trial:
+    name = rng.choice(words.names)
+    return Trial("List the files.", lambda trial: name in (trial.answer or ""), {name: "z\n"})
 
 
-def demo_task(rng: random.Random) -> Trial:
+def demo_task(_rng: random.Random, _words: Words) -> Trial:
     return Trial(DEMO, lambda trial: trial.files == {"perdure.txt": "still here"})
 
 
-TASKS = {"write": write_task, "read": read_task, "list": list_task, "demo": demo_task}
+TASKS = (
+    ("write", write_task, HELD_OUT),
+    ("read", read_task, HELD_OUT),
+    ("list", list_task, HELD_OUT),
+    ("write (tuned on)", write_task, TUNED),
+    ("read (tuned on)", read_task, TUNED),
+    ("list (tuned on)", list_task, TUNED),
+    ("demo", demo_task, TUNED),
+)
 
 
 def functions() -> list[Any]:
@@ -115,17 +149,16 @@ async def run(client: AsyncOpenAI, trial: Trial) -> None:
         messages += await step(client, trial, messages)
 
 
-async def step(
-    client: AsyncOpenAI, trial: Trial, messages: list[Any]
-) -> list[dict[str, Any]]:
+async def step(client: AsyncOpenAI, trial: Trial, messages: list[Any]) -> list[dict[str, Any]]:
     """One think and its act: the messages that they add."""
-    completion: Any = await client.chat.completions.create(
-        model="local",
-        messages=messages,
-        tools=functions(),
-        tool_choice=TOOL_CHOICE,
-        temperature=TEMPERATURE,
-    )
+    request: Any = {
+        "model": "local",
+        "messages": messages,
+        "tools": functions(),
+        "tool_choice": "auto",
+        "temperature": TEMPERATURE,
+    }
+    completion: Any = await client.chat.completions.create(**request)
     trial.tokens += completion.usage.total_tokens
     reply = completion.choices[0].message
     if not reply.tool_calls:
@@ -141,22 +174,17 @@ async def step(
     ]
 
 
-async def evaluate(client: AsyncOpenAI, name: str, count: int) -> tuple[str, ...]:
-    """A row of the table: `count` tasks of one kind."""
-    trials = [
-        TASKS[name](random.Random(number)) for number in range(1000, 1000 + count)
-    ]
+async def evaluate(client: AsyncOpenAI, trials: list[Trial]) -> tuple[str, ...]:
+    """Run the trials; the cells of their row in the table."""
+    count = len(trials)
     began = time.perf_counter()
     for trial in trials:
         await run(client, trial)
     seconds = (time.perf_counter() - began) / count
-    succeeded = sum(
-        trial.answer is not None and trial.succeeded(trial) for trial in trials
-    )
+    succeeded = sum(trial.answer is not None and trial.succeeded(trial) for trial in trials)
     steps = sum(trial.steps for trial in trials) / count
     tokens = sum(trial.tokens for trial in trials) / count
     return (
-        name,
         f"{succeeded} of {count}",
         f"{steps:.1f}",
         f"{tokens:.0f}",
@@ -169,19 +197,16 @@ async def main(count: int) -> None:
     table = Table("task", "succeeded", "steps", "tokens", "seconds")
     model = LocalModel()
     try:
-        async with AsyncOpenAI(
-            base_url=await model.url(), api_key="none", max_retries=0
-        ) as client:
-            for name in TASKS:
-                table.add_row(*await evaluate(client, name, count))
+        async with AsyncOpenAI(base_url=await model.url(), api_key="none", max_retries=0) as client:
+            for name, make, words in TASKS:
+                trials = [make(random.Random(2000 + number), words) for number in range(count)]
+                table.add_row(name, *await evaluate(client, trials))
     finally:
         await model.close()
     Console().print(table)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0] if __doc__ else None
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-n", type=int, default=20, help="tasks of each kind")
     asyncio.run(main(parser.parse_args().n))

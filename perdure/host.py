@@ -104,11 +104,13 @@ class Host:
             await asyncio.sleep(_IDLE_POLL_SECONDS)
 
     async def _open_detached(self) -> bool:
+        any_open = False
         for workflow_id in self.home.detached():
             if await self._is_open(workflow_id):
-                return True
-            self.home.forget(workflow_id)
-        return False
+                any_open = True
+            else:
+                self.home.forget(workflow_id)
+        return any_open
 
     async def _is_open(self, workflow_id: str) -> bool:
         try:

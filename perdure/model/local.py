@@ -1,4 +1,4 @@
-"""The local model's server as a child of this process: started on first use, revived when it died."""
+"""The local model's server as a child process: started on first use, again when it died."""
 
 import asyncio
 import json

@@ -18,7 +18,7 @@ MOST_TOKENS = 512
 
 _SPEAKERS = {
     "developer": ("system", ""),
-    # Without these labels the model takes a result for a task: half of its reads fail.
+    # Without the label of tasks, 12 of 20 reads succeed instead of 20.
     "user": ("user", "Task: "),
     "tool": ("user", "Result: "),
 }
@@ -121,9 +121,7 @@ class ChatRequest(BaseModel):
         """The tools that the reply may call: name to parameters."""
         if self.tool_choice == "none":
             return {}
-        tools = {
-            tool.function.name: tool.function.parameters for tool in self.tools or ()
-        }
+        tools = {tool.function.name: tool.function.parameters for tool in self.tools or ()}
         if isinstance(self.tool_choice, NamedTool):
             wanted = self.tool_choice.function.name
             if wanted not in tools:
@@ -161,9 +159,7 @@ def prompt_of(request: ChatRequest) -> Prompt:
     )
     body = {
         "messages": _messages(request, offered),
-        "max_tokens": request.max_completion_tokens
-        or request.max_tokens
-        or MOST_TOKENS,
+        "max_tokens": request.max_completion_tokens or request.max_tokens or MOST_TOKENS,
         **sampling,
     }
     if schema := _reply_schema(request, offered):
@@ -185,9 +181,7 @@ def _reply_schema(request: ChatRequest, offered: dict[str, Schema]) -> Schema | 
     wanted = request.response_format
     if wanted is None or wanted.type == "text":
         return None
-    return enforceable(
-        wanted.json_schema.schema_ if wanted.json_schema else {"type": "object"}
-    )
+    return enforceable(wanted.json_schema.schema_ if wanted.json_schema else {"type": "object"})
 
 
 def _messages(request: ChatRequest, offered: dict[str, Schema]) -> list[Line]:
@@ -212,9 +206,7 @@ def _lines(message: Message) -> list[Line]:
     """`message` in the roles that the chat template knows; calls become steps."""
     if message.tool_calls:
         # Text beside the calls is left out: with a thought in its steps this model fails.
-        return [
-            {"role": "assistant", "content": _step(call)} for call in message.tool_calls
-        ]
+        return [{"role": "assistant", "content": _step(call)} for call in message.tool_calls]
     role, label = _SPEAKERS.get(message.role, (message.role, ""))
     return [{"role": role, "content": label + message.text}]
 

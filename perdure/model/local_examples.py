@@ -1,8 +1,9 @@
 """The small-model profile: what makes a model of 135 million parameters call our tools.
 
-Measured with benchmarks/local_model.py. Four worked examples in the messages, few tools, no thought
-and temperature 0 make it succeed; with no examples it never does. It manages one tool and then
-`finish`, not three steps in a row.
+benchmarks/local_model.py measures it, and half of its writes and reads fail with words that the
+profile was not tuned on. Other numbers of examples, a thought before the call and a
+higher temperature did worse; without examples hardly a task succeeded. The model manages one tool
+and then `finish`, not three steps in a row.
 """
 
 import json
@@ -13,8 +14,10 @@ TEMPERATURE = 0.0
 INSTRUCTIONS = "You finish tasks with tools."
 
 Message = dict[str, Any]
+Example = tuple[str, tuple[str, Message], str, str]
+"""Task, call, its result, final answer."""
 
-_EXAMPLES = (
+_EXAMPLES: tuple[Example, ...] = (
     (
         "Create food.txt with the text green tea.",
         ("write_file", {"path": "food.txt", "content": "green tea"}),

@@ -42,8 +42,10 @@ def main() -> None:
     try:
         gguf = find_gguf(arguments.gguf)
         server = ChatServer(arguments.port, name=gguf.stem, engine=load_engine(gguf))
-    except (PerdureError, OSError) as error:
-        sys.exit(f"The local model cannot be served: {error}")
+    except PerdureError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"Port {arguments.port} cannot be used ({error}). Choose another, or 0 for any.")
     print(json.dumps({"url": server.url}), flush=True)
     Thread(target=_end_with_standard_input, daemon=True).start()
     server.serve_forever()
@@ -52,7 +54,7 @@ def main() -> None:
 def load_engine(gguf: Path) -> Engine:
     """The model in `gguf`, loaded and warm: about a second."""
     require_engine()
-    # An OpenMP thread that spins while it waits slows this model tenfold beside busy processes.
+    # OpenMP threads that spin while they wait slow the model several times on a busy machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     try:
         import xllamacpp
@@ -143,9 +145,7 @@ def chat(body: bytes, engine: Engine) -> tuple[int, dict[str, Any]]:
     try:
         prompt = prompt_of(ChatRequest.model_validate_json(body))
     except (ValidationError, ValueError) as error:
-        return HTTPStatus.BAD_REQUEST, _error(
-            f"The request cannot be carried out: {error}"
-        )
+        return HTTPStatus.BAD_REQUEST, _error(f"The request cannot be carried out: {error}")
     completion = engine(prompt.request)
     if "choices" not in completion:
         return _failure(completion.get("error", completion))
@@ -165,28 +165,18 @@ def _failure(error: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def _error(message: str, *, code: str | None = None) -> dict[str, Any]:
-    return {
-        "error": {"message": message, "type": "invalid_request_error", "code": code}
-    }
+    return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
 
 
 def _end_with_standard_input() -> None:
     sys.stdin.buffer.read()
-    os._exit(
-        0
-    )  # at once: native threads may be in the middle of a reply that nobody awaits
+    os._exit(0)  # at once: native threads may be in the middle of a reply that nobody awaits
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Serve the small local model on 127.0.0.1."
-    )
-    parser.add_argument(
-        "--port", type=int, default=0, help="0, the default, takes a free one"
-    )
-    parser.add_argument(
-        "--gguf", help="model file; default: the one in the extra `local`"
-    )
+    parser = argparse.ArgumentParser(description="Serve the small local model on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument("--gguf", help="model file; default: the one in the extra `local`")
     return parser.parse_args()
 
 

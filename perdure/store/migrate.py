@@ -32,10 +32,7 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     _lock_out_others(connection)
     current = MigrationContext.configure(connection).get_current_revision()
-    known = {
-        script.revision
-        for script in ScriptDirectory.from_config(config).walk_revisions()
-    }
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
         message = (
             f"The database has schema '{current}', made by a newer version of Perdure."
@@ -50,9 +47,7 @@ def _lock_out_others(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
         connection.execute(text("BEGIN IMMEDIATE"))
     else:
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK}
-        )
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
 
 
 def _unreachable(engine: AsyncEngine, error: Exception) -> str:

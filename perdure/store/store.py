@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar, cast
 
 from cachetools import LRUCache
-from sqlalchemy import func
+from sqlalchemy import Table, func
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from perdure.contracts import AgentResult, Usage
 from perdure.errors import StoreError, UnknownRun
 from perdure.store.engine import create_engine
+from perdure.store.grouping import Grouping
 from perdure.store.migrate import migrate
 from perdure.store.tables import Claim, Run, StoredEntry, Turn, now
 from perdure.store.writer import Writer
@@ -49,9 +51,10 @@ class Store:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._writer = Writer(engine)
-        self._recent: LRUCache[str, SQLModel] = LRUCache(
-            _CACHE_CHARACTERS, getsizeof=_size
-        )
+        self._recent: LRUCache[str, SQLModel] = LRUCache(_CACHE_CHARACTERS, getsizeof=_size)
+        self._lookups: dict[type[SQLModel], Grouping[str, SQLModel | None]] = {
+            table: Grouping(partial(self._look_up, table)) for table in (Run, Turn, StoredEntry)
+        }
 
     @classmethod
     async def open(cls, url: str) -> "Store":
@@ -76,17 +79,13 @@ class Store:
             self._remember(new)
         return row
 
-    async def claim(
-        self, key: str, run_id: str, detail: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    async def claim(self, key: str, run_id: str, detail: dict[str, Any]) -> dict[str, Any] | None:
         """Mark that the effect `key` begins; the detail of an earlier mark, or None for the first."""
         mine = Claim(id=key, run_id=run_id, detail=detail)
         if key in await self._writer.add(mine):
             return None
         async with AsyncSession(self.engine) as session:
-            return (
-                (await session.exec(select(Claim).where(Claim.id == key))).one().detail
-            )
+            return (await session.exec(select(Claim).where(Claim.id == key))).one().detail
 
     async def end_run(self, run_id: str, result: AgentResult) -> None:
         """Record how the run ended; repeating it changes nothing."""
@@ -112,7 +111,10 @@ class Store:
         found = {id: self._recent.get(id) for id in ids}
         missing = [id for id, row in found.items() if row is None]
         if missing:
-            found.update(await self._select_entries(missing))
+            rows = await self._look_up(StoredEntry, missing)
+            found.update(zip(missing, rows, strict=True))
+        for row in found.values():
+            self._remember(row)
         return {id: row for id, row in found.items() if isinstance(row, StoredEntry)}
 
     # Reading the tree
@@ -135,9 +137,7 @@ class Store:
         """The latest run of that workflow id."""
         query = select(Run).where(Run.workflow_id == workflow_id)
         async with AsyncSession(self.engine) as session:
-            run = (
-                await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))
-            ).first()
+            run = (await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))).first()
         return run or _unknown_run(workflow_id)
 
     async def runs(self, limit: int) -> list[RunSummary]:
@@ -169,9 +169,7 @@ class Store:
         async with AsyncSession(self.engine) as session:
             return [_summary(*row) for row in await session.exec(query)]
 
-    async def news(
-        self, run_id: str, since: datetime | None
-    ) -> list[Turn | StoredEntry]:
+    async def news(self, run_id: str, since: datetime | None) -> list[Turn | StoredEntry]:
         """The run's turns and entries from `since` on, in the order in which they were stored."""
         return sorted(
             [
@@ -187,35 +185,28 @@ class Store:
         known = self._recent.get(id)
         if isinstance(known, table):
             return known
-        async with AsyncSession(self.engine) as session:
-            row = await session.get(table, id)
+        row = await self._lookups[table].ask(id)
         if row is not None:
             self._remember(row)
-        return row
+        return cast("Row | None", row)
 
-    async def _select_entries(self, ids: Sequence[str]) -> dict[str, StoredEntry]:
-        rows: dict[str, StoredEntry] = {}
-        async with AsyncSession(self.engine) as session:
+    async def _look_up(self, table: type[SQLModel], ids: Sequence[str]) -> list[SQLModel | None]:
+        """The rows of these ids, in order. Core rather than ORM: a third of the processor time."""
+        columns: Table = table.__table__  # type: ignore[attr-defined] # SQLModel's tables are not typed
+        found: dict[str, SQLModel] = {}
+        async with self.engine.connect() as connection:
             for start in range(0, len(ids), _IDS_PER_QUERY):
-                chunk = ids[start : start + _IDS_PER_QUERY]
-                query = select(StoredEntry).where(col(StoredEntry.id).in_(chunk))
-                rows.update({row.id: row for row in await session.exec(query)})
-        for row in rows.values():
-            self._remember(row)
-        return rows
+                wanted = ids[start : start + _IDS_PER_QUERY]
+                rows = await connection.execute(columns.select().where(columns.c.id.in_(wanted)))
+                found |= {row.id: table(**row._mapping) for row in rows}  # noqa: SLF001 - its public name
+        return [found.get(id) for id in ids]
 
     async def _select_path(self, head: str) -> list[Turn]:
-        ancestors = (
-            select(Turn.id, Turn.parent_id).where(Turn.id == head).cte(recursive=True)
-        )
-        parents = select(Turn.id, Turn.parent_id).where(
-            Turn.id == ancestors.c.parent_id
-        )
+        ancestors = select(Turn.id, Turn.parent_id).where(Turn.id == head).cte(recursive=True)
+        parents = select(Turn.id, Turn.parent_id).where(Turn.id == ancestors.c.parent_id)
         ancestors = ancestors.union_all(parents)
         query = (
-            select(Turn)
-            .join(ancestors, col(Turn.id) == ancestors.c.id)
-            .order_by(col(Turn.step))
+            select(Turn).join(ancestors, col(Turn.id) == ancestors.c.id).order_by(col(Turn.step))
         )
         async with AsyncSession(self.engine) as session:
             turns = list((await session.exec(query)).all())
@@ -238,11 +229,8 @@ class Store:
         async with AsyncSession(self.engine) as session:
             return (await session.exec(query)).all()
 
-    def _remember(self, row: SQLModel) -> None:
-        if (
-            isinstance(row, Turn | StoredEntry | Run)
-            and _size(row) <= _CACHED_ROW_CHARACTERS
-        ):
+    def _remember(self, row: SQLModel | None) -> None:
+        if isinstance(row, Turn | StoredEntry | Run) and _size(row) <= _CACHED_ROW_CHARACTERS:
             self._recent[row.id] = row
 
 
@@ -261,7 +249,5 @@ def _summary(
 
 
 def _unknown_run(id: str) -> NoReturn:
-    message = (
-        f"Run '{id}' is not in this store. `starter.py list` shows the runs that are."
-    )
+    message = f"Run '{id}' is not in this store. `starter.py list` shows the runs that are."
     raise UnknownRun(message)

@@ -22,20 +22,12 @@ class Instant(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(
-        self, value: datetime | None, dialect: Dialect
-    ) -> datetime | None:
-        return (
-            value.replace(tzinfo=UTC)
-            if value is not None and value.tzinfo is None
-            else value
-        )
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def _created_at(*, index: bool = False) -> Any:
-    return Field(
-        default_factory=now, sa_column=Column(Instant, index=index, nullable=False)
-    )
+    return Field(default_factory=now, sa_column=Column(Instant, index=index, nullable=False))
 
 
 def id_of(kind: str, key: str) -> str:

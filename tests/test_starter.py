@@ -1,0 +1,339 @@
+"""The command line, as a person and as a program use it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perdure.home import Home
+from perdure.ports import free_port
+from perdure.testing.process import ScriptedModelProcess
+from perdure.testing.replies import call, calls, finish, slow
+from perdure.testing.script import Attempts
+
+STARTER = Path(__file__).parent.parent / "starter.py"
+
+SCRIPT: dict[str, Sequence[Attempts]] = {
+    "greet": [finish("Hello \x1b[31mthere")],
+    "write": [
+        calls(call("write_file", path="note.txt", content="kept"), say="I write it down."),
+        call("read_file", path="note.txt"),
+        finish("It says: kept"),
+    ],
+    "ponder": [call("list_files"), slow(2, call("list_files")), finish("pondered")],
+    "sleep": [call("wait", seconds=600), finish("woken")],
+    "fail": [],
+}
+
+
+class CommandLine:
+    """Runs `starter.py` in a home of its own."""
+
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self.home = Home(home)
+        self._environment = environment
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.begin(*arguments)
+        output, errors = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(STARTER), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModelProcess]:
+    with ScriptedModelProcess(SCRIPT) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def environment(model: ScriptedModelProcess) -> dict[str, str]:
+    ours = ("TEMPORAL_", "PERDURE_", "OPENAI_", "DATABASE_URL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return inherited | {
+        "TEMPORAL_CONFIG_FILE": os.devnull,
+        "OPENAI_BASE_URL": model.url,
+        "OPENAI_API_KEY": "none",
+        "PERDURE_MODEL": "scripted",
+        # Set, so that no server which happens to run on this machine is taken instead.
+        "PERDURE_PORT": str(free_port()),
+    }
+
+
+@pytest.fixture(scope="module")
+def starter(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> Iterator[CommandLine]:
+    """The command line of one home, kept up so that each test need not start the parts."""
+    home = tmp_path_factory.mktemp("home")
+    starter = CommandLine(home, environment | {"PERDURE_HOME": str(home)})
+    up = starter.begin("up")
+    until(lambda: starter.home.host() is not None)
+    yield starter
+    up.send_signal(signal.SIGINT)
+    up.communicate()
+    assert up.returncode == 130
+    starter("down")  # a test that failed may have left a detached run
+    until(lambda: not starter.home.has_host)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, environment: dict[str, str]) -> Iterator[CommandLine]:
+    """The command line of a home in which nothing has happened."""
+    port = {"PERDURE_HOME": str(tmp_path / "home"), "PERDURE_PORT": str(free_port())}
+    starter = CommandLine(tmp_path / "home", environment | port)
+    yield starter
+    if starter.home.has_host:
+        starter("down")
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+# Running
+
+
+def test_the_answer_goes_to_output_and_the_steps_to_errors(starter: CommandLine) -> None:
+    """A shell pipe gets the answer alone; a person sees thought, call, result and the Web UI."""
+    done = starter("run", "Please write.")
+    assert (done.returncode, done.stdout) == (0, "It says: kept\n")
+    host = starter.home.host()
+    assert host is not None
+    assert f"{host.ui_url}/namespaces/default/workflows/agent-" in done.stderr
+    for sign in ("I write it down.", "→ write_file", "← kept", "completed after 3 steps"):
+        assert sign in done.stderr
+
+
+def test_a_program_gets_the_whole_result(starter: CommandLine) -> None:
+    """With --json the output is one object with the run's id, status and answer."""
+    done = starter.json("run", "Please write.", "--id", "for-a-program")
+    assert done["id"] == "agent-for-a-program"
+    assert (done["status"], done["answer"], done["steps"]) == ("completed", "It says: kept", 3)
+
+
+def test_a_model_cannot_control_the_terminal(starter: CommandLine) -> None:
+    """Escape sequences in an answer are printed, not obeyed."""
+    done = starter("run", "Please greet.")
+    assert done.stdout == "Hello \\x1b[31mthere\n"
+    assert "\x1b" not in done.stderr
+
+
+def test_a_run_that_does_not_complete_ends_with_one(starter: CommandLine) -> None:
+    """The exit code says so, and the last lines say why."""
+    done = starter("run", "Please fail.")
+    assert done.returncode == 1
+    assert "failed after 0 steps" in done.stderr
+
+
+def test_a_limit_ends_the_run_otherwise(starter: CommandLine) -> None:
+    """Running out of steps is not completing."""
+    done = starter.json("run", "Please write.", "--max-steps", "1")
+    assert done["status"] == "out_of_steps"
+
+
+def test_an_id_names_one_run_for_ever(starter: CommandLine) -> None:
+    """A second run of the same id is refused in a sentence."""
+    starter("run", "Please greet.", "--id", "once")
+    done = starter("run", "Please greet.", "--id", "agent-once")
+    assert done.returncode == 2
+    assert "agent-once" in done.stderr
+    assert "is taken" in done.stderr
+
+
+def test_a_run_can_be_paused_and_told_and_resumed(starter: CommandLine) -> None:
+    """Each command answers with the run's state, and the run goes on to its end."""
+    starter("run", "Please sleep.", "--detach", "--id", "held")
+    until(lambda: starter.json("list", "--status", "waiting") != [])
+    for command in (["pause", "held"], ["tell", "held", "wake up"], ["resume", "held"]):
+        assert starter(*command).returncode == 0
+    assert starter("watch", "held").stdout == "woken\n"
+
+
+def test_a_detached_run_is_watched_and_cancelled_later(starter: CommandLine) -> None:
+    """The run's id comes back at once; other commands take it from there."""
+    begun = starter("run", "Please sleep.", "--detach", "--id", "later")
+    assert (begun.returncode, begun.stdout) == (0, "agent-later\n")
+    until(lambda: starter.json("list", "--status", "waiting") != [])
+    cancelled = starter.json("cancel", "later")
+    assert cancelled["status"] == "cancelled"
+    until(lambda: starter.home.detached() == [])
+    watched = starter("watch", "later")
+    assert watched.returncode == 1
+    assert "cancelled after 1 step" in watched.stderr
+    assert starter("tell", "later", "wake up").returncode == 2
+
+
+# Reading
+
+
+def test_a_transcript_is_shown_whole(starter: CommandLine) -> None:
+    """`show` tells the run from its task to its answer, without starting anything."""
+    starter("run", "Please write.", "--id", "told")
+    shown = starter("show", "told").stdout
+    for sign in ("task: Please write.", "I write it down.", "← kept", "It says: kept"):
+        assert sign in shown
+    told = starter.json("show", "told")
+    assert told["status"] == "completed"
+    assert [row["type"] for row in told["transcript"]].count("Turn") == 3
+
+
+def test_runs_are_listed_with_status_steps_and_cost(starter: CommandLine) -> None:
+    """The list is newest first and can be asked for one status."""
+    starter("run", "Please greet.", "--id", "listed")
+    newest = starter.json("list", "--limit", "1")[0]
+    assert (newest["id"], newest["status"], newest["steps"]) == ("agent-listed", "completed", 1)
+    assert newest["usage"]["input_tokens"] > 0
+    assert "agent-listed" in starter("list", "--status", "completed").stdout
+    assert "agent-listed" not in starter("list", "--status", "failed").stdout
+
+
+def test_a_fresh_home_has_no_runs_and_stays_untouched(fresh: CommandLine) -> None:
+    """Commands that only read neither start nor make anything."""
+    assert fresh.json("list") == []
+    done = fresh("show", "nothing")
+    assert done.returncode != 0
+    assert "No run has been recorded" in done.stderr
+    assert not fresh.home.path.exists()
+
+
+def test_the_ready_made_agents_are_listed(fresh: CommandLine) -> None:
+    """Each with its name and what it does."""
+    assert "assistant" in [agent["name"] for agent in fresh.json("agents")]
+    assert "assistant" in fresh("agents").stdout
+
+
+def test_the_doctor_names_each_part(fresh: CommandLine) -> None:
+    """Version and place of what is here; exit code 0 when nothing is missing."""
+    done = fresh("doctor")
+    assert done.returncode == 0, done.stdout
+    for part in ("python", "temporal", "server", "store", "model"):
+        assert part in done.stdout
+
+
+def test_the_doctor_says_how_to_cure(fresh: CommandLine, environment: dict[str, str]) -> None:
+    """A part that is missing comes with what to do, and exit code 1."""
+    sick = environment | {"TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"}
+    done = CommandLine(fresh.home.path, sick)("doctor")
+    assert done.returncode == 1
+    assert "correct TEMPORAL_ADDRESS" in done.stderr
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "x", "--agent", "assistent"], "Did you mean 'assistant'?"),
+        (["run", "x", "--workspace", "/nowhere/at/all"], "'/nowhere/at/all' does not exist"),
+        (["run", "x", "--id", "a/b"], "'a/b' cannot be used"),
+        (["run", "x", "--max-steps", "0"], "max_steps cannot be 0"),
+        (["run", "x", "--max-cost", "-1"], "max_cost_usd cannot be -1"),
+        (["run", "x", "--output-schema", "/nowhere.json"], "'/nowhere.json' cannot be read"),
+        (["run", ""], "task cannot be ''"),
+        (["run"], "TASK"),
+        (["dance"], "dance"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_two(
+    fresh: CommandLine, arguments: list[str], words: str
+) -> None:
+    """A sentence on standard error names the value; nothing is started for it."""
+    done = fresh(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    plain = " ".join(done.stderr.replace("│", " ").split())
+    assert words in plain
+    assert "Traceback" not in done.stderr
+    assert not fresh.home.path.exists()
+
+
+@pytest.mark.parametrize("command", ["watch", "show", "cancel", "pause"])
+def test_an_unknown_run_ends_with_two(starter: CommandLine, command: str) -> None:
+    """Whichever command is asked for it."""
+    done = starter(command, "never-started")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_named(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The error names the directory and the variable that changes it."""
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / "home"
+    done = CommandLine(home, environment | {"PERDURE_HOME": str(home)})("run", "x")
+    assert done.returncode == 1
+    assert f"{home} cannot be written" in done.stderr
+
+
+def test_help_is_quick_because_it_loads_no_sdk(environment: dict[str, str]) -> None:
+    """Looking something up does not wait for what only a run needs."""
+    program = (
+        "import sys, starter\n"
+        "try: starter.app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'openai', 'sqlalchemy', 'temporalio', 'pydantic'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=STARTER.parent,
+        env=environment,
+    )
+    assert done.stdout.endswith("set()\n")
+    assert "cancel" in done.stdout
+
+
+# What is interrupted
+
+
+def test_ctrl_c_keeps_the_run_and_watch_goes_on_with_it(
+    fresh: CommandLine, model: ScriptedModelProcess
+) -> None:
+    """The command ends with 130 and says how to go on; nothing stays behind."""
+    running = fresh.begin("run", "Please ponder A.", "--id", "a")
+    until(lambda: model.served("ponder A") >= 1)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "`starter.py watch agent-a` goes on with it" in errors
+    until(lambda: not fresh.home.has_host)
+    assert [run["status"] for run in fresh.json("list")] == ["suspended"]
+    assert fresh("watch", "a").stdout == "pondered\n"
+
+
+def test_kill_of_everything_loses_nothing(fresh: CommandLine, model: ScriptedModelProcess) -> None:
+    """After kill -9 of command, host and server the run goes on, and no reply is paid twice."""
+    running = fresh.begin("run", "Please ponder B.", "--id", "b")
+    until(lambda: model.served("ponder B") >= 1)
+    host = fresh.home.host()
+    assert host is not None
+    for pid in (running.pid, host.pid):
+        os.kill(pid, signal.SIGKILL)
+    running.communicate()
+    done = fresh("watch", "b")
+    assert (done.returncode, done.stdout) == (0, "pondered\n")
+    assert model.served("ponder B", place=0) == 1
