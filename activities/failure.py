@@ -6,7 +6,10 @@ from perdure.errors import PerdureError
 
 
 def final(error: PerdureError) -> ApplicationError:
-    """Ends the run with the error's own sentence; benign, since it is no fault of the worker's."""
+    """Ends the run with the error's own sentence; benign, since it is no fault of the worker's.
+
+    Raise it `from None`: the history is no place for a chain of tracebacks.
+    """
     return ApplicationError(
         str(error),
         type=type(error).__name__,

@@ -28,15 +28,17 @@ class Runs:
     @activity.defn
     async def open_run(self, request: OpenRun) -> RunPlan:
         """Settle agent, model and limits, and record the run; a retry finds it recorded."""
-        try:
-            return await self._opening.open(request)
-        except PerdureError as error:
-            raise final(error) from error
+        async with heartbeating():
+            try:
+                return await self._opening.open(request)
+            except PerdureError as error:
+                raise final(error) from None
 
     @activity.defn
     async def close_run(self, request: CloseRun) -> None:
         """Record how the run ended."""
-        await self._store.end_run(request.run, request.result)
+        async with heartbeating():
+            await self._store.end_run(request.run, request.result)
 
 
 class Folders:
@@ -54,4 +56,4 @@ class Folders:
                     self._workspaces.prepare, request.run, request.source
                 )
             except PerdureError as error:
-                raise final(error) from error
+                raise final(error) from None

@@ -40,6 +40,6 @@ class Think:
                     type="ModelBusy",
                     next_retry_delay=delay,
                     category=ApplicationErrorCategory.BENIGN,
-                ) from error
+                ) from None
             except PerdureError as error:
-                raise final(error) from error
+                raise final(error) from None

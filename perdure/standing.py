@@ -104,7 +104,7 @@ async def status_of(run: Run, client: Client | None) -> str:
 
 async def _asked(handle: WorkflowHandle[Any, Any]) -> str | None:
     try:
-        state = await handle.query("status", result_type=RunState, rpc_timeout=_PATIENCE)
+        state: RunState = await handle.query("status", result_type=RunState, rpc_timeout=_PATIENCE)
     except (RPCError, WorkflowQueryFailedError):
         return None
     return state.status

@@ -80,7 +80,10 @@ class AgentWorkflow:
         return self.status()
 
     @tell.validator
-    def _refuse_when_over(self, message: Message) -> None:
+    def _check_message(self, message: Message) -> None:
+        if not isinstance(message, Message):  # null, or more than one argument
+            text = 'A message is one JSON object: {"text": "…"}.'
+            raise ApplicationError(text, type="BadInput")
         if self._result is not None:
             text = f"The run has ended ({self._result.status}); start another one from its head."
             raise ApplicationError(text, type="RunEnded")
@@ -374,8 +377,5 @@ class AgentWorkflow:
 
 
 def _sentence(error: ActivityError) -> str:
-    """What went wrong, from the innermost cause that says so."""
-    cause = error.cause
-    while isinstance(cause, FailureError) and isinstance(cause.cause, FailureError):
-        cause = cause.cause
-    return cause.message if isinstance(cause, FailureError) else str(error)
+    """What went wrong, in the words of the activity."""
+    return error.cause.message if isinstance(error.cause, FailureError) else str(error)

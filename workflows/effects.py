@@ -37,6 +37,7 @@ async def open_run(opening: OpenRun) -> RunPlan:
         Runs.open_run,
         opening,
         start_to_close_timeout=BOOKKEEPING,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
         summary="open the run",
     )
@@ -91,6 +92,7 @@ async def close_run(closing: CloseRun) -> None:
         Runs.close_run,
         closing,
         start_to_close_timeout=BOOKKEEPING,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
         summary=f"close the run: {closing.result.status}",
     )

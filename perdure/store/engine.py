@@ -22,8 +22,11 @@ def create_engine(url: str) -> AsyncEngine:
     """An engine for `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        message = f"DATABASE_URL '{url}' is not a database URL. Write sqlite:///FILE or postgresql://USER@HOST/NAME."
+    except (ArgumentError, ValueError):
+        message = (
+            f"DATABASE_URL '{url}' is not a database URL."
+            " Write sqlite:///FILE or postgresql://USER@HOST/NAME."
+        )
         raise StoreError(message) from None
     if parsed.drivername not in _DRIVERS:
         message = (
@@ -31,7 +34,11 @@ def create_engine(url: str) -> AsyncEngine:
             " Use sqlite:///FILE or postgresql://USER@HOST/NAME."
         )
         raise StoreError(message)
-    engine = create_async_engine(parsed.set(drivername=_DRIVERS[parsed.drivername]))
+    parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
+    if "sslmode" in parsed.query:  # what every provider writes, and asyncpg calls `ssl`
+        query = {name.replace("sslmode", "ssl"): value for name, value in parsed.query.items()}
+        parsed = parsed.set(query=query)
+    engine = create_async_engine(parsed)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_pragmas)
     return engine

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from sqlalchemy.exc import OperationalError
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+_Waiting = tuple[Item, asyncio.Future[Answer]]
 
 
 class Grouping(Generic[Item, Answer]):
@@ -15,9 +18,12 @@ class Grouping(Generic[Item, Answer]):
     """
 
     def __init__(self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
-        """`work` answers each item, in order; what it raises is raised to all who wait."""
+        """`work` answers each item, in order.
+
+        What it raises is raised to those whose items cannot be worked on by themselves either.
+        """
         self._work = work
-        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._waiting: list[_Waiting[Item, Answer]] = []
         self._working: asyncio.Task[None] | None = None
 
     async def ask(self, item: Item) -> Answer:
@@ -35,13 +41,21 @@ class Grouping(Generic[Item, Answer]):
     async def _empty(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            try:
-                answers = await self._work([item for item, _ in group])
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
-                for _, waiting in group:
-                    if not waiting.done():
-                        waiting.set_exception(error)
-            else:
-                for (_, waiting), answer in zip(group, answers, strict=True):
-                    if not waiting.done():
-                        waiting.set_result(answer)
+            await self._answer(group)
+
+    async def _answer(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
+        try:
+            answers = await self._work([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear it
+            if len(group) > 1 and not isinstance(error, OSError | OperationalError):
+                # It may be the fault of one item, which must not be the ruin of the others.
+                for each in group:
+                    await self._answer([each])
+                return
+            for _, waiting in group:
+                if not waiting.done():
+                    waiting.set_exception(error)
+        else:
+            for (_, waiting), answer in zip(group, answers, strict=True):
+                if not waiting.done():
+                    waiting.set_result(answer)

@@ -7,7 +7,6 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from perdure.errors import StoreError
@@ -22,7 +21,11 @@ async def migrate(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade)
             await connection.commit()
-    except (OSError, OperationalError) as error:
+    except StoreError:
+        raise
+    except Exception as error:
+        # Each driver has errors of its own for a wrong password, a missing database, a file that
+        # is none, an option it does not know; to whoever starts a worker they are one thing.
         raise StoreError(_unreachable(engine, error)) from error
 
 

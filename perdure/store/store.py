@@ -39,19 +39,24 @@ class RunSummary:
     head: str | None
 
 
-def _size(row: SQLModel) -> int:
-    text = row.text if isinstance(row, StoredEntry) else getattr(row, "thought", "")
-    calls = row.calls if isinstance(row, Turn) else ()
-    return _ROW_OVERHEAD + len(text) + sum(len(call["arguments"]) for call in calls)
+def _size(row: Run | Turn | StoredEntry) -> int:
+    match row:
+        case Run():
+            return _ROW_OVERHEAD + len(row.task) + len(row.spec.get("instructions", ""))
+        case StoredEntry():
+            return _ROW_OVERHEAD + len(row.text)
+        case Turn():
+            arguments = sum(len(call["arguments"]) for call in row.calls)
+            return _ROW_OVERHEAD + len(row.thought) + arguments
 
 
 class Store:
-    """One open database. Stored rows never change, so each process keeps the recent ones in memory."""
+    """One open database. Stored rows never change: each process keeps the recent ones in memory."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._writer = Writer(engine)
-        self._recent: LRUCache[str, SQLModel] = LRUCache(_CACHE_CHARACTERS, getsizeof=_size)
+        self._recent: LRUCache[str, Run | Turn | StoredEntry] = LRUCache(_CACHE_CHARACTERS, getsizeof=_size)
         self._lookups: dict[type[SQLModel], Grouping[str, SQLModel | None]] = {
             table: Grouping(partial(self._look_up, table)) for table in (Run, Turn, StoredEntry)
         }
@@ -71,16 +76,15 @@ class Store:
     # Adding
 
     async def keep(self, row: Row, *others: SQLModel) -> Row:
-        """Commit the rows in one transaction and return `row` as stored: the first of its id stays."""
+        """Commit the rows together and return `row` as stored: the first of its id stays."""
         added = await self._writer.add(row, *others)
-        if row.id not in added:
-            return await self._get(type(row), row.id) or row
         for new in (row, *others):
-            self._remember(new)
-        return row
+            if new.id in added:  # type: ignore[attr-defined] # every table of ours has one
+                self._remember(new)
+        return row if row.id in added else await self._get(type(row), row.id) or row
 
     async def claim(self, key: str, run_id: str, detail: dict[str, Any]) -> dict[str, Any] | None:
-        """Mark that the effect `key` begins; the detail of an earlier mark, or None for the first."""
+        """Mark that the effect `key` begins; an earlier mark's detail, or None for the first."""
         mine = Claim(id=key, run_id=run_id, detail=detail)
         if key in await self._writer.add(mine):
             return None

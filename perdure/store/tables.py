@@ -1,7 +1,8 @@
 """The tables of the transcript store.
 
-Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed once, when the run ends.
-Ids of turns and entries are derived from the key that the workflow chose, so a retry computes the same id.
+Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed once, when the
+run ends. Ids of turns and entries are derived from the key that the workflow chose, so a retry
+computes the same id.
 """
 
 from datetime import UTC, datetime
@@ -16,13 +17,32 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def storable(text: str) -> str:
+    """`text` as every database and every model can carry it."""
+    # PostgreSQL stores no NUL, and UTF-8 has no lone surrogates (a model's JSON may hold both).
+    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside, of any length and with any characters."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return storable(value) if value is not None else None
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
@@ -39,15 +59,15 @@ class Run(SQLModel, table=True):
     """One agent's work on one task."""
 
     id: str = Field(primary_key=True)
-    workflow_id: str = Field(index=True)
+    workflow_id: str = Field(sa_column=Column(Words, index=True, nullable=False))
     agent: str
-    model: str
+    model: str = Field(sa_column=Column(Words, nullable=False))
     spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     """The `AgentSpec` as resolved when the run was opened."""
-    task: str = Field(sa_column=Column(Text, nullable=False))
+    task: str = Field(sa_column=Column(Words, nullable=False))
     parent_head: str | None = None
-    conversation: str | None = Field(default=None, index=True)
-    user: str | None = Field(default=None, index=True)
+    conversation: str | None = Field(default=None, sa_column=Column(Words, index=True))
+    user: str | None = Field(default=None, sa_column=Column(Words, index=True))
     created_at: datetime = _created_at(index=True)
     ended_at: datetime | None = Field(default=None, sa_column=Column(Instant))
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
@@ -64,16 +84,16 @@ class Turn(SQLModel, table=True):
     """Depth in the tree: 1 for a root."""
     entries: list[str] = Field(sa_column=Column(JSON, nullable=False))
     """Ids of the entries that were shown, in order."""
-    thought: str = Field(sa_column=Column(Text, nullable=False))
+    thought: str = Field(sa_column=Column(Words, nullable=False))
     """What the reply says beside its calls."""
     calls: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     """Tool calls of the reply: `id`, `tool`, `arguments` (the model's own text), `problem`."""
-    problem: str | None = Field(default=None, sa_column=Column(Text))
+    problem: str | None = Field(default=None, sa_column=Column(Words))
     """Why the reply is of no use, in words for the model."""
     characters: int
     """Length of the entries and the reply as a model is shown them."""
-    model: str
-    finish_reason: str
+    model: str = Field(sa_column=Column(Words, nullable=False))
+    finish_reason: str = Field(sa_column=Column(Words, nullable=False))
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
@@ -89,12 +109,12 @@ class StoredEntry(SQLModel, table=True):
     id: str = Field(primary_key=True)
     run_id: str = Field(index=True)
     kind: str
-    call: str | None = None
+    call: str | None = Field(default=None, sa_column=Column(Words))
     """For a result: the tool call's id."""
-    tool: str | None = None
+    tool: str | None = Field(default=None, sa_column=Column(Words))
     status: str | None = None
     """For a result: `ok`, `error` or `unknown`."""
-    text: str = Field(sa_column=Column(Text, nullable=False))
+    text: str = Field(sa_column=Column(Words, nullable=False))
     dropped: int = 0
     """Characters beyond the cap that were not kept."""
     seconds: float = 0.0

@@ -32,7 +32,11 @@ class Writer:
         for row in (row for rows in groups for row in rows):
             tables.setdefault(type(row).__table__, []).append(row)  # type: ignore[attr-defined] # SQLModel's tables are not typed
         async with self._engine.begin() as connection:
-            new = [await self._insert_rows(connection, table, tables[table]) for table in tables]
+            # In one order everywhere: two workers with the same rows must not lock crosswise.
+            new = [
+                await self._insert_rows(connection, table, tables[table])
+                for table in sorted(tables, key=lambda table: table.name)
+            ]
         return _share_out(groups, set().union(*new))
 
     async def _insert_rows(
@@ -41,7 +45,7 @@ class Writer:
         # Of two rows with one id the first in the group stays, as it does in the table.
         distinct = {_id(row): row.model_dump() for row in reversed(rows)}
         statement = self._insert(table).on_conflict_do_nothing().returning(table.c.id)
-        result = await connection.execute(statement, list(distinct.values()))
+        result = await connection.execute(statement, [distinct[id] for id in sorted(distinct)])
         return set(result.scalars())
 
 

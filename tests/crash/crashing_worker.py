@@ -1,0 +1,111 @@
+"""A composition root whose worker kills itself, once each, at the boundaries named in CRASHES.
+
+It hosts the same parts as `worker.py`: only the store tells when it commits, and the three tools
+stand for the three replay policies.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from perdure.connection import connect, register_search_attributes, run_guarded
+from perdure.contracts import AgentResult
+from perdure.model.catalog import Catalog
+from perdure.model.client import Models
+from perdure.model.local import LocalModel
+from perdure.settings import Settings
+from perdure.store.engine import create_engine
+from perdure.store.store import Row, Store
+from perdure.store.tables import Run, SQLModel, StoredEntry, Turn
+from perdure.tools.registry import Registry
+from perdure.tools.tool import ToolContext, tool
+from worker import build_workers
+
+HOME = Path(os.environ["PERDURE_HOME"])
+CRASHES = set(os.environ["CRASHES"].split())
+"""Such as `before_turn:3`: a boundary and a step, counted from 1."""
+TOOL_SECONDS = float(os.environ["TOOL_SECONDS"])
+
+
+def crash(boundary: str, step: int) -> None:
+    """Kill this process if that is ordered and has not been done; a file remembers it."""
+    done = HOME / f"{boundary}.{step}.crashed"
+    if f"{boundary}:{step}" in CRASHES and not done.exists():
+        done.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CrashingStore(Store):
+    async def keep(self, row: Row, *others: SQLModel) -> Row:
+        name, step = _what(row)
+        crash(f"before_{name}", step)
+        kept = await super().keep(row, *others)
+        crash(f"after_{name}", step)
+        return kept
+
+    async def end_run(self, run_id: str, result: AgentResult) -> None:
+        crash("before_close", 1)
+        await super().end_run(run_id, result)
+        crash("after_close", 1)
+
+
+def _what(row: SQLModel) -> tuple[str, int]:
+    """The boundary that a commit of `row` is, and its step."""
+    match row:
+        case Turn():
+            return "turn", row.step
+        case StoredEntry():
+            assert row.call is not None
+            return f"result_{row.tool}", int(row.call.split("_")[-2]) + 1
+        case _:
+            assert isinstance(row, Run)
+            return "open", 1
+
+
+@tool(replay="safe")
+def look(step: int, context: ToolContext) -> int:
+    """Count what has been put so far."""
+    time.sleep(TOOL_SECONDS)
+    crash("in_look", step)
+    return sum(1 for _ in context.workspace.root.glob("put-*"))
+
+
+@tool(replay="idempotent")
+def put(step: int, context: ToolContext) -> int:
+    """Keep the square of a step under the call's key."""
+    place = context.workspace.root / f"put-{context.key}"
+    place.write_text(str(step))
+    time.sleep(TOOL_SECONDS)
+    crash("in_put", step)
+    return step**2
+
+
+@tool(replay="unsafe")
+def append(step: int, context: ToolContext) -> str:
+    """Append a line to the ledger."""
+    with (context.workspace.root / "ledger").open("a") as ledger:
+        ledger.write(f"{step}\n")
+    time.sleep(TOOL_SECONDS)
+    crash("in_append", step)
+    return f"Line {step} is written."
+
+
+async def serve() -> None:
+    settings = Settings.load()
+    client = await connect()
+    await register_search_attributes(client)
+    store = CrashingStore(create_engine(settings.store_url))
+    await store.migrate()
+    models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
+    workers = build_workers(client, settings, store, models, Registry([look, put, append]))
+    async with AsyncExitStack() as stack:
+        for each in workers.values():
+            await stack.enter_async_context(each)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    run_guarded(serve())

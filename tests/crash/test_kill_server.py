@@ -1,0 +1,44 @@
+"""A Temporal server that is killed with -9 in the middle of a run, and comes back."""
+
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from trial import Trial, running_server
+from verdict import judge
+
+from perdure.connection import connect
+from perdure.server import EmbeddedServer
+
+KILLS = 5
+
+
+async def _kill(server: EmbeddedServer) -> None:
+    os.kill(server.pid, signal.SIGKILL)
+    await server.died()
+    await server.launch()
+
+
+@pytest.mark.slow
+async def test_a_killed_server_costs_nothing(tmp_path: Path) -> None:
+    """Five kills at random moments of one run, on the same database: nothing is lost or doubled."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    moment = random.Random(seed)
+    async with running_server(tmp_path) as server:
+        client = await connect(server.address)
+        async with Trial(client, tmp_path / "run", steps=100_000) as trial:
+            trial.reply_seconds, trial.tool_seconds = 0.02, 0.02
+            await trial.start()
+            for _ in range(KILLS):
+                await trial.next_request()
+                await asyncio.sleep(moment.uniform(0, 0.5))
+                await _kill(server)
+            trial.steps = trial.model.requests[-1].place + 3
+            verdict = await judge(trial, await trial.result())
+            assert trial.kills == 0
+    print(verdict)  # noqa: T201 - how often a kill struck between two commits
+    assert verdict.paid_twice <= KILLS

@@ -1,0 +1,68 @@
+"""A worker that is killed with -9 at random moments, while messages arrive."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from trial import Trial, in_namespace, running_server
+from verdict import Verdict, judge, user_messages
+
+RUNS = 5
+KILLS = 6
+
+
+async def _kill_at_random(trial: Trial, moment: random.Random) -> None:
+    """Kill the worker while it starts or waits, or while it works; each kill in another place."""
+    for _ in range(KILLS):
+        if moment.random() < 1 / 4:
+            await asyncio.sleep(moment.uniform(0, 3))
+        else:
+            await trial.next_request()
+            await asyncio.sleep(moment.uniform(0, 0.3))
+        await trial.kill_worker()
+
+
+async def _tell_at_random(trial: Trial, moment: random.Random) -> list[str]:
+    """Send messages until it is cancelled or the kills are over; those that were acknowledged."""
+    sent = []
+    while trial.kills < KILLS:
+        await asyncio.sleep(moment.uniform(0, 2))
+        sent.append(f"note {len(sent)}")
+        await trial.tell(sent[-1])
+    return sent
+
+
+async def _run(address: str, home: Path, number: int, seed: int) -> Verdict:
+    moment = random.Random(seed * RUNS + number)
+    client = await in_namespace(address, f"run-{number}")
+    async with Trial(client, home / f"run-{number}", steps=100_000) as trial:
+        trial.reply_seconds, trial.tool_seconds = 0.03, 0.03
+        await trial.start()
+        telling = asyncio.create_task(_tell_at_random(trial, moment))
+        await _kill_at_random(trial, moment)
+        sent = await telling
+        trial.steps = trial.model.requests[-1].place + 3
+        verdict = await judge(trial, await trial.result())
+        assert trial.kills == KILLS
+        assert Counter(verdict.messages) == Counter(sent)
+        assert user_messages(trial.model.requests[-1].messages)[1:] == verdict.messages
+    return verdict
+
+
+@pytest.mark.slow
+async def test_kills_at_random_moments(tmp_path: Path) -> None:
+    """Thirty kills over five runs: right answers, no silent repeats, each message seen once."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
+    async with running_server(tmp_path) as server, asyncio.TaskGroup() as group:
+        runs = [
+            group.create_task(_run(server.address, tmp_path, number, seed))
+            for number in range(RUNS)
+        ]
+        await asyncio.wait(runs)
+    verdicts = [run.result() for run in runs]
+    for verdict in verdicts:
+        print(verdict)  # noqa: T201 - how often a kill struck between two commits
+    assert sum(verdict.paid_twice for verdict in verdicts) <= RUNS * KILLS

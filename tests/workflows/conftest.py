@@ -1,0 +1,126 @@
+"""A real Temporal server with a worker of every role, its model scripted."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from perdure import attributes
+from perdure.contracts import TASK_QUEUE, AgentRequest, AgentResult
+from perdure.errors import ToolError
+from perdure.model.catalog import Catalog
+from perdure.model.client import Models
+from perdure.server import binary
+from perdure.settings import Settings
+from perdure.store.store import Store
+from perdure.testing.scripted_model import ScriptedModel
+from perdure.tools import files
+from perdure.tools.registry import Registry
+from perdure.tools.tool import tool
+from worker import ROLES, build_workers
+from workflows.agent import AgentWorkflow
+
+
+@tool(replay="safe")
+async def linger(seconds: float) -> str:
+    """Take a while."""
+    await asyncio.sleep(seconds)
+    return "Rested."
+
+
+@tool(replay="safe")
+def fail(reason: str) -> str:
+    """Fail."""
+    raise ToolError(reason)
+
+
+async def no_local_model() -> str:
+    raise AssertionError("no test of workflows asks for the local model")
+
+
+@dataclass(frozen=True)
+class Application:
+    """Everything that a run needs, and where to look at what it left."""
+
+    client: Client
+    http_url: str
+    store: Store
+    model: ScriptedModel
+    home: Path
+
+    async def start(self, task: str = "task", **fields: Any) -> WorkflowHandle[Any, AgentResult]:
+        request = AgentRequest(task=task, **{"model": "scripted", **fields})
+        return await self.client.start_workflow(
+            AgentWorkflow.run, request, id=f"agent-{uuid4().hex[:8]}", task_queue=TASK_QUEUE
+        )
+
+    async def run(self, task: str = "task", **fields: Any) -> AgentResult:
+        return await (await self.start(task, **fields)).result()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The messages of the latest request."""
+        messages: list[dict[str, Any]] = self.model.requests[-1].body["messages"]
+        return messages
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[tuple[WorkflowEnvironment, str]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(binary()),
+        dev_server_extra_args=["--http-port", str(port)],
+        search_attributes=attributes.ALL,
+    )
+    async with environment:
+        yield environment, f"http://127.0.0.1:{port}/api/v1/namespaces/default"
+
+
+@pytest.fixture(scope="session")
+async def application(
+    temporal: tuple[WorkflowEnvironment, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Application]:
+    home = tmp_path_factory.mktemp("home")
+    environment, http_url = temporal
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(ScriptedModel())
+        store = await Store.open(f"sqlite:///{home}/store.db")
+        stack.push_async_callback(store.close)
+        await store.migrate()
+        models = Models(Catalog({"OPENAI_BASE_URL": model.url}, _models(home)), no_local_model)
+        stack.push_async_callback(models.close)
+        registry = Registry([*files.TOOLS, linger, fail])
+        settings = Settings(home=home)
+        workers = build_workers(environment.client, settings, store, models, registry)
+        for role in ROLES:
+            await stack.enter_async_context(workers[role])
+        yield Application(environment.client, http_url, store, model, home)
+
+
+@pytest.fixture
+def app(application: Application) -> Application:
+    """The application, with nothing remembered of earlier tests."""
+    application.model.requests.clear()
+    return application
+
+
+def _models(home: Path) -> Path:
+    """A models.toml with a model that speaks in JSON steps, and one that costs."""
+    file = home / "models.toml"
+    file.write_text(
+        '[models.plain]\nmode = "json"\n'
+        "[models.dear]\ninput_usd = 1000\noutput_usd = 1000\n"
+        "[models.elsewhere]\nbase_url = 'http://127.0.0.1:9/v1'\n"
+    )
+    return file
