@@ -13,7 +13,7 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(UV) ## Set everything up and run a first task
-	PERDURE_HOME=.perdure $(RUN) starter.py run "Create hello.txt with the text Hello from Perdure."
+	PERDURE_HOME=.perdure $(RUN) starter.py run "Create perdure.txt with the text still here."
 
 sync: $(UV) ## Install the locked dependencies into .venv
 	$(UV) sync --frozen --all-extras

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import frontmatter
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from perdure.contracts import AgentSpec
 from perdure.errors import UnknownAgent
@@ -30,9 +31,7 @@ class Agents:
         return [_read(path) for _name, path in sorted(self._files().items())]
 
     def _files(self) -> dict[str, Path]:
-        return {
-            path.stem: path for folder in self._folders for path in folder.glob("*.md")
-        }
+        return {path.stem: path for folder in self._folders for path in folder.glob("*.md")}
 
 
 def _read(path: Path) -> AgentSpec:
@@ -49,21 +48,17 @@ def _read(path: Path) -> AgentSpec:
         raise UnknownAgent(message) from error
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-            for each in error.errors()
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
         )
         message = f"Agent file {path} says something wrong: {problems}."
         raise UnknownAgent(message) from error
-    except (
-        ValueError
-    ) as error:  # front matter that is not YAML, or text that is not UTF-8
-        message = f"Agent file {path} cannot be understood: {error}."
+    except (ValueError, YAMLError) as error:  # text that is not UTF-8, or front matter not YAML
+        problem = " ".join(str(error).split())
+        message = f"Agent file {path} cannot be understood: {problem}."
         raise UnknownAgent(message) from error
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
     close = get_close_matches(name, known, n=1)
     guess = f" Did you mean '{close[0]}'?" if close else ""
-    return (
-        f"Agent '{name}' is unknown.{guess} Known agents: {', '.join(known) or 'none'}."
-    )
+    return f"Agent '{name}' is unknown.{guess} Known agents: {', '.join(known) or 'none'}."

@@ -5,7 +5,7 @@ from perdure.contracts import AgentSpec, Entry, Limits, OpenRun, RunPlan
 from perdure.errors import PerdureError, UnknownAgent
 from perdure.model.catalog import Catalog, Model
 from perdure.store.store import Store
-from perdure.store.tables import Run, StoredEntry, id_of
+from perdure.store.tables import Run, StoredEntry, id_of, storable
 from perdure.tools.offer import offers
 from perdure.tools.registry import Registry
 
@@ -16,9 +16,7 @@ _PREVIEW_CHARACTERS = 200
 class Opening:
     """Opens runs. Opening one twice gives the plan of the first time."""
 
-    def __init__(
-        self, store: Store, agents: Agents, catalog: Catalog, registry: Registry
-    ) -> None:
+    def __init__(self, store: Store, agents: Agents, catalog: Catalog, registry: Registry) -> None:
         self._store = store
         self._agents = agents
         self._catalog = catalog
@@ -37,7 +35,7 @@ class Opening:
             id=id_of("e", f"{request.run}:task"),
             run_id=request.run,
             kind="task",
-            text=asked.task,
+            text=storable(asked.task),
         )
         run = Run(
             id=request.run,
@@ -45,7 +43,7 @@ class Opening:
             agent=spec.name,
             model=model.name,
             spec=spec.model_dump(mode="json"),
-            task=asked.task,
+            task=task.text,
             parent_head=asked.head,
             conversation=asked.conversation,
             user=asked.user,
@@ -65,9 +63,7 @@ class Opening:
         )
 
     def _named(self, name: str) -> AgentSpec:
-        if name.endswith(
-            ".md"
-        ):  # a path on whichever machine: only the command line reads those
+        if name.endswith(".md"):  # a path on whichever machine: only the command line reads those
             message = f"Agent '{name}' is a file. Send its contents as an inline spec, or its name."
             raise UnknownAgent(message)
         return self._agents.load(name)

@@ -40,31 +40,32 @@ class Model(BaseModel):
     def is_local(self) -> bool:
         return self.name == LOCAL
 
-    def cost(
-        self, *, input_tokens: int, cached_tokens: int, output_tokens: int
-    ) -> float | None:
+    def cost(self, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
         """Price of one reply in US dollars; None when nobody knows this model's price."""
         if self.input_usd is not None and self.output_usd is not None:
-            return (
-                input_tokens * self.input_usd + output_tokens * self.output_usd
-            ) / 1e6
+            return (input_tokens * self.input_usd + output_tokens * self.output_usd) / 1e6
         usage = PricedUsage(
             input_tokens=input_tokens,
             cache_read_tokens=min(cached_tokens, input_tokens),
             output_tokens=output_tokens,
         )
         try:
-            return float(
-                calc_price(
-                    usage, self.model, provider_api_url=self.base_url
-                ).total_price
-            )
+            return float(calc_price(usage, self.model, provider_api_url=self.base_url).total_price)
         except (LookupError, ValueError):
             return None
 
     @property
     def has_price(self) -> bool:
         return self.cost(input_tokens=1, cached_tokens=0, output_tokens=1) is not None
+
+
+class _ModelsFile(BaseModel):
+    """What a `models.toml` may say; each model's fields are checked when it is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default: str | None = None
+    models: dict[str, dict[str, Any]] = {}
 
 
 class Catalog:
@@ -75,11 +76,9 @@ class Catalog:
 
     def __init__(self, environment: Mapping[str, str], own_file: Path) -> None:
         self._environment = environment
-        tables = [_read(path) for path in (_BUILT_IN, own_file) if path.exists()]
-        self._known = {
-            k: v for table in tables for k, v in table.get("models", {}).items()
-        }
-        self._default = [table["default"] for table in tables if "default" in table][-1]
+        files = [_read(path) for path in (_BUILT_IN, own_file) if path.exists()]
+        self._known = {name: fields for file in files for name, fields in file.models.items()}
+        self._default = next(file.default for file in reversed(files) if file.default)
         self._found: dict[str, Model] = {}
 
     @property
@@ -100,6 +99,8 @@ class Catalog:
 
     def key_of(self, model: Model) -> str:
         """The model's API key; raises UnknownModel with the cure when it is missing."""
+        if model.is_local:
+            return "none"
         if key := self._environment.get(model.key):
             return key
         if model.base_url != _OPENAI_URL:
@@ -112,9 +113,7 @@ class Catalog:
 
     def _resolve(self, name: str) -> Model:
         fields: dict[str, Any] = {"model": name, **self._known.get(name, {})}
-        fields.setdefault(
-            "base_url", self._environment.get("OPENAI_BASE_URL") or _OPENAI_URL
-        )
+        fields.setdefault("base_url", self._environment.get("OPENAI_BASE_URL") or _OPENAI_URL)
         fields.setdefault("window", _published_window(fields["model"]))
         try:
             return Model(name=name, **fields)
@@ -123,11 +122,11 @@ class Catalog:
             raise UnknownModel(message) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _ModelsFile:
     try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        message = f"{path} is not valid TOML: {error}. Mend it or remove it."
+        return _ModelsFile.model_validate(tomllib.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be used: {error}. Mend it or remove it."
         raise UnknownModel(message) from error
 
 

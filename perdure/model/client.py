@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Awaitable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -17,6 +17,10 @@ from perdure.model.reply import Reply, read_message
 
 _TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
 _LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=200)
+_LONGEST_PAUSE = 30.0
+"""Seconds that a request waits here for its turn; a longer pause is left to the retry policy."""
+_LONGEST_RETRY_AFTER = 3600.0
+_MOST_TOKENS = 2**31 - 1
 _TOO_LONG = (
     "context_length_exceeded",
     "context length",
@@ -28,9 +32,7 @@ _TOO_LONG = (
 class Models:
     """Every endpoint that runs ask, each with one client and one memory of 'not before'."""
 
-    def __init__(
-        self, catalog: Catalog, local_url: Callable[[], Awaitable[str]]
-    ) -> None:
+    def __init__(self, catalog: Catalog, local_url: Callable[[], Awaitable[str]]) -> None:
         self.catalog = catalog
         self._local_url = local_url
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
@@ -52,20 +54,20 @@ class Models:
             cause = error.__cause__ or error
             message = f"{base_url} cannot be reached: {cause!r}. Is the server up?"
             raise ModelBusy(message) from error
-        return _read(completion, model, prompt)
+        try:
+            return _read(completion, model, prompt)
+        except (AttributeError, LookupError, TypeError) as error:
+            message = f"{base_url} sent a reply of a form that is not the API's: {error!r}."
+            raise ModelBusy(message) from error
 
-    async def _post(
-        self, base_url: str, model: Model, body: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _post(self, base_url: str, model: Model, body: dict[str, Any]) -> dict[str, Any]:
         # `post` rather than `chat.completions.create`: the latter walks every message of a long
         # transcript twice, to convert types that ours already have.
         client = self._client(base_url, self.catalog.key_of(model))
-        response = await client.post(
-            "/chat/completions", body=body, cast_to=httpx2.Response
-        )
+        response = await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         try:
             completion = json.loads(response.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             message = f"{base_url} sent a reply that is not JSON ({error})."
             raise ModelBusy(message) from error
         if not isinstance(completion, dict) or not completion.get("choices"):
@@ -80,34 +82,31 @@ class Models:
                 base_url=base_url,
                 api_key=key,
                 max_retries=0,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    timeout=_TIMEOUT, limits=_LIMITS
-                ),
+                http_client=openai.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=_LIMITS),
             )
         return self._clients[base_url, key]
 
     async def _wait_for_turn(self, base_url: str) -> None:
         """One 'Retry-After' holds for every run in this worker, not for the one that met it."""
-        pause = self._not_before.get(base_url, 0.0) - time.monotonic()
-        if pause > 0:
+        while (pause := self._not_before.get(base_url, 0.0) - time.monotonic()) > 0:
+            if pause > _LONGEST_PAUSE:
+                message = f"{base_url} asked for a pause that lasts {pause:.0f} s yet."
+                raise ModelBusy(message, pause)
             await asyncio.sleep(pause)
 
-    def _explain(
-        self, error: openai.APIStatusError, model: Model, base_url: str
-    ) -> PerdureError:
+    def _explain(self, error: openai.APIStatusError, model: Model, base_url: str) -> PerdureError:
         said = _server_words(error)
         retry_after = _retry_after(error)
         if retry_after is not None:
-            self._not_before[base_url] = time.monotonic() + retry_after
+            earlier = self._not_before.get(base_url, 0.0)
+            self._not_before[base_url] = max(earlier, time.monotonic() + retry_after)
         match error.status_code:
             case 429 if error.code == "insufficient_quota":
                 message = f"The quota of the key in {model.key} is used up: {said} Add credit."
                 return ModelRefused(message)
             case 408 | 409 | 429:
-                return ModelBusy(
-                    f"{base_url} is busy ({error.status_code}): {said}", retry_after
-                )
-            case status if status >= 500:
+                return ModelBusy(f"{base_url} is busy ({error.status_code}): {said}", retry_after)
+            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return ModelBusy(f"{base_url} failed ({status}): {said}", retry_after)
             case 401 | 403:
                 message = (
@@ -139,12 +138,10 @@ def _read(completion: dict[str, Any], model: Model, prompt: Prompt) -> Reply:
     choice = completion["choices"][0]
     text, native_calls = read_message(choice)
     usage = completion.get("usage") or {}
-    input_tokens = usage.get("prompt_tokens") or 0
-    output_tokens = usage.get("completion_tokens") or 0
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    thought, calls, problem = prompt.understand(
-        text, native_calls, choice.get("finish_reason")
-    )
+    input_tokens = _count(usage.get("prompt_tokens"))
+    output_tokens = _count(usage.get("completion_tokens"))
+    cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens"))
+    thought, calls, problem = prompt.understand(text, native_calls, choice.get("finish_reason"))
     return Reply(
         thought=thought,
         calls=calls,
@@ -158,6 +155,11 @@ def _read(completion: dict[str, Any], model: Model, prompt: Prompt) -> Reply:
     )
 
 
+def _count(tokens: object) -> int:
+    """A number of tokens as the store can keep it; 0 when the server says nothing of use."""
+    return min(max(tokens, 0), _MOST_TOKENS) if isinstance(tokens, int) else 0
+
+
 def _server_words(error: openai.APIStatusError) -> str:
     """What the server itself says, in one line."""
     body = error.body
@@ -168,6 +170,7 @@ def _server_words(error: openai.APIStatusError) -> str:
 def _retry_after(error: openai.APIStatusError) -> float | None:
     """Seconds of the header Retry-After; its other form, a date, is left to the retry policy."""
     try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
+        asked = float(error.response.headers.get("retry-after", ""))
     except ValueError:
         return None
+    return min(max(0.0, asked), _LONGEST_RETRY_AFTER)

@@ -18,7 +18,8 @@ _FINISH_PLEASE = "End the task by calling finish with an output that fits its sc
 def decide(turn: Turn, spec: AgentSpec, *, closing: bool) -> Decision:
     """The same turn always gives the same decision, which is what makes a retry harmless."""
     text = turn.thought.strip()
-    problem = turn.problem
+    # Of a run's last words, even a reply that was cut off is better than none.
+    problem = None if closing and text else turn.problem
     if not turn.calls and not problem and spec.output_schema and not closing:
         problem = _FINISH_PLEASE
     is_answer = not turn.calls and not problem

@@ -3,25 +3,23 @@
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
-from uuid import uuid4
 
 from perdure.model.reply import RequestedCall
 from perdure.model.transcript import LOST, ChatMessage, Exchange, shown_text
-from perdure.store.tables import StoredEntry, Turn
+from perdure.store.tables import StoredEntry, Turn, storable
 from perdure.tools.offer import Offer
 
 FINISH = "finish"
 
 
-class NotAStep(Exception):
+class NotAStep(Exception):  # noqa: N818 - it is no error: the model is told
     """The reply is not a JSON step; the message says why, in words for the model."""
 
 
 def instructions(tools: Iterable[Offer]) -> str:
     """What the system message says about the step's form."""
     lines = [
-        f"- {tool.name}: {tool.description} Input: {json.dumps(tool.parameters)}"
-        for tool in tools
+        f"- {tool.name}: {tool.description} Input: {json.dumps(tool.parameters)}" for tool in tools
     ]
     return (
         "Reply with one JSON object and nothing else:\n"
@@ -34,8 +32,8 @@ def instructions(tools: Iterable[Offer]) -> str:
 def schema(tools: Iterable[Offer]) -> dict[str, Any]:
     """JSON Schema of a step, for servers that can constrain a reply to one."""
     actions = [
-        _object({"tool": {"const": tool.name}, "input": tool.parameters})
-        for tool in tools
+        _object({"tool": {"const": tool.name}, "input": _moved(tool.parameters, number)})
+        for number, tool in enumerate(tools)
     ]
     return _object(
         {
@@ -52,21 +50,13 @@ def read_step(text: str) -> tuple[str, tuple[RequestedCall, ...]]:
     Tolerated: code fences and words around the object, an action missing from a final step.
     """
     step = _find_object(text)
-    thought = str(step.get("thought") or "")
+    thought = storable(str(step.get("thought") or ""))
     action = step.get("action")
     if isinstance(action, dict) and isinstance(action.get("tool"), str):
-        arguments = action.get("input")
-        written = (
-            arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-        )
-        return thought, (
-            RequestedCall(f"call_{uuid4().hex[:16]}", action["tool"], written),
-        )
+        return thought, (RequestedCall.read(action["tool"], action.get("input")),)
     if step.get("is_final"):
-        return (action if isinstance(action, str) else thought), ()
-    message = (
-        'Your last reply has no "action" with a "tool", and "is_final" is not true.'
-    )
+        return (storable(action) if isinstance(action, str) else thought), ()
+    message = 'Your last reply has no "action" with a "tool", and "is_final" is not true.'
     raise NotAStep(message)
 
 
@@ -75,13 +65,9 @@ def json_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
     messages: list[ChatMessage] = []
     calls: Sequence[dict[str, Any]] = ()
     for exchange in exchanges:
-        results = {
-            entry.call: entry for entry in exchange.entries if entry.kind == "result"
-        }
+        results = {entry.call: entry for entry in exchange.entries if entry.kind == "result"}
         texts = [_result(call, results.get(call["id"])) for call in calls]
-        texts += [
-            shown_text(entry) for entry in exchange.entries if entry.kind != "result"
-        ]
+        texts += [shown_text(entry) for entry in exchange.entries if entry.kind != "result"]
         if texts:
             messages.append({"role": "user", "content": "\n\n".join(texts)})
         if exchange.turn is not None:
@@ -96,9 +82,7 @@ def _result(call: dict[str, Any], result: StoredEntry | None) -> str:
 
 def _step(turn: Turn) -> str:
     if not turn.calls:
-        return json.dumps(
-            {"thought": turn.thought, "action": None, "is_final": not turn.problem}
-        )
+        return json.dumps({"thought": turn.thought, "action": None, "is_final": not turn.problem})
     call = turn.calls[0]
     try:
         arguments = json.loads(call["arguments"])
@@ -117,10 +101,8 @@ def _find_object(text: str) -> dict[str, Any]:
         raise NotAStep(message)
     try:
         step, _end = json.JSONDecoder(strict=False).raw_decode(text, start)
-    except ValueError as error:
-        message = (
-            f"Your last reply is not valid JSON ({error}). Reply with one JSON step."
-        )
+    except (ValueError, RecursionError) as error:
+        message = f"Your last reply is not valid JSON ({error}). Reply with one JSON step."
         raise NotAStep(message) from error
     return dict(step)
 
@@ -132,3 +114,15 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _moved(value: Any, action: int) -> Any:
+    """A part of a tool's parameters whose references hold when it stands in the step's schema."""
+    if isinstance(value, list):
+        return [_moved(each, action) for each in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: _moved(each, action) for key, each in value.items()}
+    if isinstance(reference := value.get("$ref"), str) and reference.startswith("#"):
+        moved["$ref"] = f"#/properties/action/anyOf/{action}/properties/input{reference[1:]}"
+    return moved

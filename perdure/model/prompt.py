@@ -1,15 +1,19 @@
 """One request to a model, in the mode it speaks: what to send, and how to understand the reply."""
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from perdure.contracts import AgentSpec
+from perdure.errors import ToolError
 from perdure.model import json_step
 from perdure.model.catalog import Model
 from perdure.model.local_examples import INSTRUCTIONS, example_messages
-from perdure.model.reply import RequestedCall, find_problem
+from perdure.model.reply import EMPTY, RequestedCall, find_problem
 from perdure.model.transcript import ChatMessage, Exchange, native_messages
+from perdure.tools.arguments import parse
 from perdure.tools.offer import Offer
 
 _RULES = (
@@ -30,13 +34,29 @@ class Prompt:
         self, text: str, calls: tuple[RequestedCall, ...], finish_reason: str | None
     ) -> tuple[str, tuple[RequestedCall, ...], str | None]:
         """Thought, calls and problem of a reply."""
-        problem = find_problem(text, calls, finish_reason or "")
-        if problem or self.mode == "native" or not self.tools:
-            return text, calls, problem
+        if problem := find_problem(text, calls, finish_reason or ""):
+            return text, (), problem
+        if not self.tools:
+            return self._last_words(text, calls), (), None
+        if self.mode == "native":
+            return text, calls, None
         try:
-            return *json_step.read_step(text), None
+            thought, calls = json_step.read_step(text)
         except json_step.NotAStep as error:
             return text, (), str(error)
+        return thought, calls, None if calls or thought.strip() else EMPTY
+
+    def _last_words(self, text: str, calls: tuple[RequestedCall, ...]) -> str:
+        """A closing reply's text, or the answer in it where the model called finish all the same."""
+        if self.mode == "json":
+            with suppress(json_step.NotAStep):
+                text, calls = json_step.read_step(text)
+        for call in calls:
+            if call.tool == json_step.FINISH:
+                with suppress(ToolError):
+                    answer = next(iter(parse(call.tool, call.arguments).values()), text)
+                    return answer if isinstance(answer, str) else json.dumps(answer)
+        return text
 
 
 def system_text(spec: AgentSpec) -> str:
@@ -74,12 +94,10 @@ def _native_parts(
     system = INSTRUCTIONS if model.worked_examples else system_text(spec)
     examples = example_messages() if model.worked_examples else []
     opening: ChatMessage = {"role": "system", "content": system}
-    parts: dict[str, Any] = {
-        "messages": [opening, *examples, *native_messages(exchanges)]
-    }
+    parts: dict[str, Any] = {"messages": [opening, *examples, *native_messages(exchanges)]}
     if tools:
         parts["tools"] = [_function(tool) for tool in tools]
-        # The tools stay when none may be called: a past call without them is refused by some servers.
+        # The tools stay when none may be called: some servers refuse a past call without them.
         parts["tool_choice"] = "none" if closing else "auto"
     return parts
 

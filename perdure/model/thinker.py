@@ -1,11 +1,11 @@
-"""From a run's transcript to its next turn: what the model is shown, asked, and understood to say."""
+"""From a run's transcript to its next turn: what the model is shown, asked, and said."""
 
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perdure.contracts import AgentSpec, Decision, ThinkInput
-from perdure.errors import PromptTooLong, ToolError
+from perdure.errors import PromptTooLong, StoreError, ToolError
 from perdure.model import transcript, window
 from perdure.model.catalog import Model
 from perdure.model.client import Models
@@ -13,7 +13,7 @@ from perdure.model.decision import decide
 from perdure.model.prompt import build_prompt
 from perdure.model.reply import Reply, RequestedCall
 from perdure.store.store import Store
-from perdure.store.tables import Run, StoredEntry, Turn, id_of
+from perdure.store.tables import Run, StoredEntry, Turn, id_of, storable
 from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.offer import Offer, offers
 from perdure.tools.registry import Registry
@@ -50,7 +50,9 @@ class Thinker:
         shown, new = await self._take_in(request)
         past = await self._store.path(request.head) if request.head else []
         began = time.monotonic()
-        reply = await self._ask(run, spec, model, offered, past, shown, request.closing)
+        reply = await self._ask(
+            run, spec, model, offered, past=past, shown=shown, closing=request.closing is not None
+        )
         turn = Turn(
             id=id_of("t", request.key),
             run_id=run.id,
@@ -58,9 +60,7 @@ class Thinker:
             step=past[-1].step + 1 if past else 1,
             entries=[entry.id for entry in shown],
             thought=reply.thought,
-            calls=[]
-            if request.closing
-            else [_stored_call(each, offered) for each in reply.calls],
+            calls=[] if request.closing else [_stored_call(each, offered) for each in reply.calls],
             problem=reply.problem,
             characters=transcript.characters(
                 shown, reply.thought, (call.arguments for call in reply.calls)
@@ -72,23 +72,22 @@ class Thinker:
             cost_usd=reply.cost_usd,
             seconds=time.monotonic() - began,
         )
-        return decide(
-            await self._store.keep(turn, *new), spec, closing=bool(request.closing)
-        )
+        return decide(await self._store.keep(turn, *new), spec, closing=bool(request.closing))
 
     async def _decision(self, turn: Turn, request: ThinkInput) -> Decision:
         run = await self._store.run(request.run)
-        return decide(
-            turn, AgentSpec.model_validate(run.spec), closing=bool(request.closing)
-        )
+        return decide(turn, AgentSpec.model_validate(run.spec), closing=bool(request.closing))
 
-    async def _take_in(
-        self, request: ThinkInput
-    ) -> tuple[list[StoredEntry], list[StoredEntry]]:
+    async def _take_in(self, request: ThinkInput) -> tuple[list[StoredEntry], list[StoredEntry]]:
         """What the request shows the model, and what of it is not stored yet."""
-        stored = await self._store.entries(
-            entry.id for entry in request.entries if entry.id
-        )
+        ids = [entry.id for entry in request.entries if entry.id]
+        stored = await self._store.entries(ids)
+        if missing := set(ids) - stored.keys():
+            message = (
+                f"Entry '{min(missing)}' is not in this worker's store. Give every worker the same"
+                " DATABASE_URL."
+            )
+            raise StoreError(message)
         new = {
             index: _new_entry(request, index)
             for index, entry in enumerate(request.entries)
@@ -106,16 +105,16 @@ class Thinker:
         spec: AgentSpec,
         model: Model,
         offered: Mapping[str, Offer],
+        *,
         past: Sequence[Turn],
         shown: Sequence[StoredEntry],
-        closing: str | None,
+        closing: bool,
     ) -> Reply:
         tools = list(offered.values())
         for share in _WINDOW_SHARES:
-            exchanges = await self._fit(run, model, past, shown, share)
-            prompt = build_prompt(
-                model, spec, tools, exchanges, closing=closing is not None
-            )
+            limit = window.budget(int(model.window * share), _PROMPT_OVERHEAD)
+            exchanges = await self._fit(run, limit, past, shown)
+            prompt = build_prompt(model, spec, tools, exchanges, closing=closing)
             try:
                 return await self._models.ask(model, prompt)
             except PromptTooLong:
@@ -124,26 +123,19 @@ class Thinker:
         raise AssertionError("the last share returns or raises")
 
     async def _fit(
-        self,
-        run: Run,
-        model: Model,
-        past: Sequence[Turn],
-        shown: Sequence[StoredEntry],
-        share: float,
+        self, run: Run, limit: int, past: Sequence[Turn], shown: Sequence[StoredEntry]
     ) -> list[transcript.Exchange]:
-        sizes = [turn.characters for turn in past]
-        limit = window.budget(int(model.window * share), _PROMPT_OVERHEAD)
-        first = window.first_shown(
-            [*sizes, transcript.characters(shown, "", ())], limit
-        )
+        sizes = [*(turn.characters for turn in past), transcript.characters(shown, "", ())]
+        # The last turn stays whatever its size: without it the model could not see what it did.
+        first = min(window.first_shown(sizes, limit), max(0, len(past) - 1))
         kept = past[first:]
         found = await self._store.entries(id for turn in kept for id in turn.entries)
-        exchanges = transcript.arrange(kept, found, shown)
+        exchanges = transcript.arrange(kept, found, shown, limit)
         return [_left_out(run, first), *exchanges] if first else exchanges
 
 
 def _new_entry(request: ThinkInput, index: int) -> StoredEntry:
-    """A stored form of what the workflow itself has to say, under an id that a retry computes again."""
+    """A stored form of the workflow's own words, under an id that a retry computes again."""
     entry = request.entries[index]
     return StoredEntry(
         id=id_of("e", f"{request.key}:{index}"),
@@ -151,7 +143,7 @@ def _new_entry(request: ThinkInput, index: int) -> StoredEntry:
         kind=entry.kind,
         call=entry.call,
         status="ok" if entry.kind == "result" else None,
-        text=entry.text or "",
+        text=storable(entry.text or ""),
     )
 
 
@@ -182,12 +174,9 @@ def _find_fault(call: RequestedCall, offered: Mapping[str, Offer]) -> str | None
 
 def _left_out(run: Run, first: int) -> transcript.Exchange:
     """In place of what no longer fits: the task, and that there was more."""
-    notice = (
-        f"[The first {first} steps of this run are left out here: they no longer fit.]"
-    )
+    notice = f"[The first {first} steps of this run are left out here: they no longer fit.]"
     texts = {"task": run.task, "notice": notice}
     entries = [
-        StoredEntry(id="", run_id=run.id, kind=kind, text=text)
-        for kind, text in texts.items()
+        StoredEntry(id="", run_id=run.id, kind=kind, text=text) for kind, text in texts.items()
     ]
     return transcript.Exchange(entries, None)

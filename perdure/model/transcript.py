@@ -1,12 +1,15 @@
 """The transcript as a model sees it: turns and entries in order, every call with its result."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perdure.errors import ToolError
 from perdure.model.window import clip
 from perdure.store.tables import StoredEntry, Turn
+from perdure.tools.arguments import parse
 
 RESULT_CHARACTERS = 16_000
 """How much of one tool result a model is shown; the store keeps the whole."""
@@ -33,26 +36,43 @@ def shown_text(entry: StoredEntry) -> str:
     return text if entry.status == "ok" else f"[{entry.status}] {text}"
 
 
-def characters(
-    entries: Iterable[StoredEntry], thought: str, arguments: Iterable[str]
-) -> int:
+def characters(entries: Iterable[StoredEntry], thought: str, arguments: Iterable[str]) -> int:
     """Length of one exchange as it is shown."""
     return (
-        sum(len(shown_text(entry)) for entry in entries)
-        + len(thought)
-        + sum(map(len, arguments))
+        sum(len(shown_text(entry)) for entry in entries) + len(thought) + sum(map(len, arguments))
     )
 
 
 def arrange(
-    turns: Sequence[Turn], found: Mapping[str, StoredEntry], new: Sequence[StoredEntry]
+    turns: Sequence[Turn],
+    found: Mapping[str, StoredEntry],
+    new: Sequence[StoredEntry],
+    limit: int,
 ) -> list[Exchange]:
-    """The exchanges of `turns`, then the one that `new` entries open."""
+    """The exchanges of `turns`, then the one that `new` entries open.
+
+    The results in one exchange take half of `limit` characters at most, so that the model sees
+    something of each however small its window is.
+    """
     past = [
-        Exchange([found[id] for id in turn.entries if id in found], turn)
+        Exchange(_cut([found[id] for id in turn.entries if id in found], limit), turn)
         for turn in turns
     ]
-    return [*past, Exchange(new, None)]
+    return [*past, Exchange(_cut(new, limit), None)]
+
+
+def _cut(entries: Sequence[StoredEntry], limit: int) -> Sequence[StoredEntry]:
+    results = sum(entry.kind == "result" for entry in entries)
+    longest = limit // (2 * results) if results else RESULT_CHARACTERS
+    if longest >= RESULT_CHARACTERS:
+        return entries
+    return [_shortened(entry, longest) for entry in entries]
+
+
+def _shortened(entry: StoredEntry, longest: int) -> StoredEntry:
+    if entry.kind != "result" or len(entry.text) <= longest:
+        return entry
+    return StoredEntry(**entry.model_dump() | {"text": clip(entry.text, longest)})
 
 
 def native_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
@@ -60,9 +80,7 @@ def native_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
     messages: list[ChatMessage] = []
     calls: Sequence[dict[str, Any]] = ()
     for exchange in exchanges:
-        results = {
-            entry.call: entry for entry in exchange.entries if entry.kind == "result"
-        }
+        results = {entry.call: entry for entry in exchange.entries if entry.kind == "result"}
         messages += [_tool_message(call, results.get(call["id"])) for call in calls]
         messages += [
             {"role": "user", "content": shown_text(entry)}
@@ -88,7 +106,7 @@ def _assistant_message(turn: Turn) -> ChatMessage:
             "id": call["id"],
             "type": "function",
             "function": {
-                "name": call["tool"],
+                "name": _valid_name(call["tool"]),
                 "arguments": _valid_json(call["arguments"]),
             },
         }
@@ -97,10 +115,16 @@ def _assistant_message(turn: Turn) -> ChatMessage:
     return {"role": "assistant", "content": turn.thought or None, "tool_calls": calls}
 
 
+def _valid_name(tool: str) -> str:
+    """Servers refuse a past call whose tool has a name that no tool can have."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", tool)[:64] or "unnamed"
+
+
 def _valid_json(arguments: str) -> str:
-    """Servers refuse a past call whose arguments are not JSON; its result quotes what was wrong."""
+    """Servers refuse a past call whose arguments are no JSON object; its result quotes the fault."""
     try:
-        json.loads(arguments)
-    except ValueError:
+        if isinstance(json.loads(arguments), dict):
+            return arguments
+        return json.dumps(parse("call", arguments))
+    except (ValueError, RecursionError, ToolError):
         return "{}"
-    return arguments

@@ -34,4 +34,4 @@ def clip(text: str, limit: int) -> str:
     tail = limit // 3
     head = limit - tail
     left_out = len(text) - head - tail
-    return f"{text[:head]}\n[… {left_out:,} characters left out …]\n{text[-tail:]}"
+    return f"{text[:head]}\n[… {left_out:,} characters left out …]\n{text[len(text) - tail :]}"

@@ -56,7 +56,9 @@ class Store:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._writer = Writer(engine)
-        self._recent: LRUCache[str, Run | Turn | StoredEntry] = LRUCache(_CACHE_CHARACTERS, getsizeof=_size)
+        self._recent: LRUCache[str, Run | Turn | StoredEntry] = LRUCache(
+            _CACHE_CHARACTERS, getsizeof=_size
+        )
         self._lookups: dict[type[SQLModel], Grouping[str, SQLModel | None]] = {
             table: Grouping(partial(self._look_up, table)) for table in (Run, Turn, StoredEntry)
         }

@@ -30,6 +30,7 @@ from perdure.contracts import (
     Message,
     RunState,
 )
+from perdure.ports import free_port
 from perdure.server import EmbeddedServer
 from perdure.settings import Settings
 from perdure.testing.replies import Reply, call, calls, finish, slow
@@ -44,7 +45,8 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def running_server(home: Path) -> AsyncIterator[EmbeddedServer]:
-    server = await EmbeddedServer.start(Settings(home=home))
+    # Not the usual port of the Web UI, for which all servers that start now compete.
+    server = await EmbeddedServer.start(Settings(home=home, ui_port=free_port()))
     try:
         yield server
     finally:

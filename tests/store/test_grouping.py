@@ -40,9 +40,7 @@ async def test_what_comes_meanwhile_waits_for_the_next_group() -> None:
 async def test_one_wrong_item_does_not_fail_the_others() -> None:
     """A group that fails is taken apart, so each hears of its own fault alone."""
     grouping = Grouping(Doubling().double)
-    one, wrong, two = await asyncio.gather(
-        *map(grouping.ask, (1, -5, 2)), return_exceptions=True
-    )
+    one, wrong, two = await asyncio.gather(*map(grouping.ask, (1, -5, 2)), return_exceptions=True)
     assert (one, two) == (2, 4)
     assert isinstance(wrong, ValueError)
 

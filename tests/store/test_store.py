@@ -38,9 +38,7 @@ def _entry(id: str, text: str = "text", *, run: str = "run", **fields: Any) -> S
 
 def _result(answer: str = "42") -> AgentResult:
     usage = Usage(input_tokens=1)
-    return AgentResult(
-        status=RunStatus.COMPLETED, answer=answer, head="t", steps=1, usage=usage
-    )
+    return AgentResult(status=RunStatus.COMPLETED, answer=answer, head="t", steps=1, usage=usage)
 
 
 @pytest_asyncio.fixture
@@ -126,9 +124,7 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
         await store.find_run("agent-9")
 
 
-async def test_one_of_many_claims_in_two_workers_is_the_first(
-    store: Store, another: Store
-) -> None:
+async def test_one_of_many_claims_in_two_workers_is_the_first(store: Store, another: Store) -> None:
     """However many race for an effect, one may begin it, and the others learn that one's detail."""
     for round in range(10):
         race = [
