@@ -7,9 +7,7 @@ from temporalio import activity
 from activities.heartbeat import heartbeating
 from perdure.contracts import ActInput, Observation
 
-if (
-    TYPE_CHECKING
-):  # workflows import this module for its names, and must load no SDK by it
+if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
     from perdure.tools.runner import Runner
 
 

@@ -10,9 +10,7 @@ from activities.heartbeat import heartbeating
 from perdure.contracts import CloseRun, OpenRun, PrepareWorkspace, RunPlan
 from perdure.errors import PerdureError
 
-if (
-    TYPE_CHECKING
-):  # workflows import this module for its names, and must load no SDK by it
+if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
     from perdure.opening import Opening
     from perdure.store.store import Store
     from perdure.tools.workspace import Workspaces
@@ -52,8 +50,6 @@ class Folders:
         """Copy the files of `request.source` for the run; a retry finds them copied."""
         async with heartbeating():
             try:
-                await asyncio.to_thread(
-                    self._workspaces.prepare, request.run, request.source
-                )
+                await asyncio.to_thread(self._workspaces.prepare, request.run, request.source)
             except PerdureError as error:
                 raise final(error) from None

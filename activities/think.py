@@ -11,9 +11,7 @@ from activities.heartbeat import heartbeating
 from perdure.contracts import Decision, ThinkInput
 from perdure.errors import ModelBusy, PerdureError
 
-if (
-    TYPE_CHECKING
-):  # workflows import this module for its names, and must load no SDK by it
+if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
     from perdure.model.thinker import Thinker
 
 
@@ -32,9 +30,7 @@ class Think:
             try:
                 return await self._thinker.think(request)
             except ModelBusy as error:
-                delay = (
-                    timedelta(seconds=error.retry_after) if error.retry_after else None
-                )
+                delay = timedelta(seconds=error.retry_after) if error.retry_after else None
                 raise ApplicationError(
                     str(error),
                     type="ModelBusy",

@@ -2,7 +2,7 @@
 
 Each step is a reply of 1 KB and a tool's result of 1 KB, by a scripted model on HTTP.
 
-    python benchmarks/growth.py [--steps 10,100,1000]
+    python -m benchmarks.growth [--steps 10,100,1000]
 """
 
 import argparse
@@ -20,9 +20,6 @@ from uuid import uuid4
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 from perdure.connection import connect, run_guarded
 from perdure.contracts import TASK_QUEUE, AgentRequest, AgentResult, AgentSpec, Limits
 from perdure.ports import free_port
@@ -33,6 +30,7 @@ from perdure.testing.script import ChatRequest
 from perdure.testing.scripted_model import ScriptedModel
 from workflows.agent import AgentWorkflow
 
+ROOT = Path(__file__).resolve().parents[1]
 TEXT = "0123456789abcdef" * 64
 STRIDE = 100
 """The store is measured whenever so many steps have been done."""
@@ -121,9 +119,7 @@ async def _grow(client: Client, model: ScriptedModel, steps: int, database: Path
 
 
 @asynccontextmanager
-async def _worker(
-    server: EmbeddedServer, home: Path, model: ScriptedModel
-) -> AsyncIterator[None]:
+async def _worker(server: EmbeddedServer, home: Path, model: ScriptedModel) -> AsyncIterator[None]:
     variables = {
         "TEMPORAL_ADDRESS": server.address,
         "PERDURE_HOME": str(home),
@@ -144,8 +140,9 @@ async def _chain(client: Client, id: str, run: str | None) -> list[list[HistoryE
     chain = []
     while run:
         handle = client.get_workflow_handle(id, run_id=run)
-        chain.append([event async for event in handle.fetch_history_events()])
-        run = chain[-1][-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        events = [event async for event in handle.fetch_history_events()]
+        chain.append(events)
+        run = events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return chain
 
 

@@ -4,13 +4,14 @@ The tool is `safe`, so it is carried out again, and then returns at once. Killed
 with a second one on the same queues; the only worker, started again at once; the worker and the
 server, started again at once.
 
-    python benchmarks/recovery.py [--trials 5]
+    python -m benchmarks.recovery [--trials 5]
 """
 
 import argparse
 import asyncio
 import os
 import random
+import signal
 import sqlite3
 import statistics
 import sys
@@ -22,9 +23,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from temporalio.client import Client
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from perdure.connection import connect, run_guarded
 from perdure.contracts import TASK_QUEUE, AgentRequest, AgentSpec
@@ -42,6 +40,7 @@ from perdure.tools.tool import ToolContext, tool
 from worker import build_workers
 from workflows.agent import AgentWorkflow
 
+ROOT = Path(__file__).resolve().parents[1]
 BUSY = "busy"
 """The file that tells in which process a tool is carried out."""
 
@@ -85,7 +84,9 @@ class Scene:
             "OPENAI_BASE_URL": self.model.url,
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--worker", env={**os.environ, **variables}
+            *(sys.executable, "-m", "benchmarks.recovery", "--worker"),
+            env={**os.environ, **variables},
+            cwd=ROOT,
         )
         self.workers[process.pid] = process
 
@@ -101,25 +102,24 @@ class Scene:
         """Kill and start again what the case says; the seconds until a new turn is stored."""
         while len(self.workers) < workers:
             await self.start_worker()
-        id = f"agent-{uuid4().hex}"
         request = AgentRequest(task="Labour.", agent=AgentSpec(name="labourer"), model="scripted")
         handle = await client.start_workflow(
-            AgentWorkflow.run, request, id=id, task_queue=TASK_QUEUE
+            AgentWorkflow.run, request, id=f"agent-{uuid4().hex}", task_queue=TASK_QUEUE
         )
         pid = await self._busy(handle.first_execution_run_id or "")
-        await asyncio.sleep(random.uniform(1, 3))
+        await asyncio.sleep(random.uniform(1, 3))  # noqa: S311 - no secret
         killed = datetime.now(UTC)
         await self._kill(self.workers.pop(pid))
         if everything:
             await self._restart_server()
         await self.start_worker()
         recovered = await self._next_turn(killed)
-        await (await connect(self.server.address)).get_workflow_handle(id).result()
+        await client.get_workflow_handle(handle.id).result()
         return (recovered - killed).total_seconds()
 
     async def _busy(self, run: str) -> int:
         busy = self.home / "workspaces" / run / BUSY
-        while not (busy.exists() and busy.read_text()):
+        while not (busy.exists() and busy.read_text()):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.05)
         return int(busy.read_text())
 
@@ -128,7 +128,7 @@ class Scene:
         await process.wait()
 
     async def _restart_server(self) -> None:
-        os.kill(self.server.pid, 9)
+        os.kill(self.server.pid, signal.SIGKILL)
         await self.server.died()
         await self.server.launch()
 

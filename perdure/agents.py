@@ -19,7 +19,7 @@ class Agents:
         self._folders = folders
 
     def load(self, name: str) -> AgentSpec:
-        """The agent of that name, or in that file when `name` ends in `.md`; raises UnknownAgent."""
+        """The agent of that name, or of that file if it ends in `.md`; raises UnknownAgent."""
         if name.endswith(".md"):
             return _read(Path(name))
         files = self._files()
@@ -52,7 +52,8 @@ def _read(path: Path) -> AgentSpec:
         )
         message = f"Agent file {path} says something wrong: {problems}."
         raise UnknownAgent(message) from error
-    except (ValueError, YAMLError) as error:  # text that is not UTF-8, or front matter not YAML
+    except (TypeError, ValueError, YAMLError) as error:
+        # Text that is not UTF-8, front matter that is not YAML, or whose fields are not words.
         problem = " ".join(str(error).split())
         message = f"Agent file {path} cannot be understood: {problem}."
         raise UnknownAgent(message) from error

@@ -14,6 +14,8 @@ THINK_QUEUE = "perdure-think"
 ACT_QUEUE = "perdure-act"
 
 _NAME = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+_LABEL = Field(default=None, min_length=1, max_length=200)
+"""Something that runs are found by in Temporal."""
 
 
 class Contract(BaseModel):
@@ -72,8 +74,9 @@ class Limits(PublicContract):
 
     max_steps: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
-    max_cost_usd: float | None = Field(default=None, gt=0)
-    max_minutes: float | None = Field(default=None, gt=0)
+    max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_minutes: float | None = Field(default=None, gt=0, le=10 * 366 * 24 * 60)
+    """At most ten years: a time span that Python cannot hold would wedge the workflow."""
 
     def over(self, defaults: "Limits") -> "Limits":
         """These limits, with the ones left open taken from `defaults`."""
@@ -85,8 +88,8 @@ class AgentSpec(PublicContract):
 
     name: str = _NAME
     description: str = ""
-    instructions: str = ""
-    model: str | None = None
+    instructions: str = Field(default="", max_length=200_000)
+    model: str | None = _LABEL
     tools: tuple[str, ...] | None = None
     """Names of the tools it may call; None gives it every tool that the worker has."""
     limits: Limits = Limits()
@@ -97,14 +100,14 @@ class AgentSpec(PublicContract):
 class AgentRequest(PublicContract):
     """One task for one agent: the input of `AgentWorkflow`."""
 
-    task: str = Field(min_length=1, max_length=500_000)
+    task: str = Field(min_length=1, max_length=200_000)
     agent: str | AgentSpec = "assistant"
-    model: str | None = None
+    model: str | None = _LABEL
     limits: Limits = Limits()
     head: str | None = None
     """Turn to continue from: an earlier run's head, or any turn of its past to fork there."""
-    conversation: str | None = None
-    user: str | None = None
+    conversation: str | None = _LABEL
+    user: str | None = _LABEL
     workspace: str | None = None
     """Absolute path of a folder on the worker's machine; its files are copied for the agent."""
     output_schema: dict[str, Any] | None = None

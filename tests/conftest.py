@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 from sqlalchemy import make_url
 
 from perdure.store.store import Store
@@ -16,22 +17,45 @@ pytest_plugins = ["perdure.testing.fixtures"]
 
 POSTGRES = "PERDURE_TEST_POSTGRES"
 
+# A slow machine is no failure, and what one run tried is no business of the next.
+settings.register_profile("perdure", deadline=None, database=None)
+settings.load_profile("perdure")
 
-@pytest_asyncio.fixture(params=["sqlite", "postgresql"])
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """The URL of an empty database, which is gone after the test."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.db'}"
-        return
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres_session() -> AsyncIterator[str]:
+    """The URL of a PostgreSQL database that is there for this session of tests only."""
     server = os.environ.get(POSTGRES)
     if server is None:
         pytest.skip(f"{POSTGRES} is not set: it is the URL of a PostgreSQL database")
     name = f"perdure_{uuid4().hex}"
-    connection = await asyncpg.connect(server)
+    await _execute(server, f"CREATE DATABASE {name}")
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    await _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres_session: str) -> AsyncIterator[str]:
+    """The URL of a PostgreSQL database that is empty, and is emptied after the test."""
+    yield postgres_session
+    # Much faster than a database a test; the time-out is for a transaction that was left open.
+    emptied = "SET lock_timeout = '10s'; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    await _execute(postgres_session, emptied)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+async def _execute(url: str, statements: str) -> None:
+    connection = await asyncpg.connect(url)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.execute(statements)
     finally:
         await connection.close()
 

@@ -42,8 +42,8 @@ with workflow.unsafe.imports_passed_through():
 
 FRUITLESS_STEPS = 8
 """So many steps in a row that lead nowhere end a run as stuck."""
-STEPS_BETWEEN_UPSERTS = 10
-"""Each upsert is an event in the history, so the Web UI's counters lag by up to this."""
+STEPS_BETWEEN_UPSERTS = 25
+"""Each upsert costs the server about as much as a step, so the Web UI's counters lag behind."""
 
 
 @workflow.defn(failure_exception_types=[ValidationError])

@@ -83,7 +83,7 @@ class Catalog:
 
     @property
     def default(self) -> str:
-        """The model of a run that names none: a hosted one where there is a key, else the local one."""
+        """The model of a run that names none: hosted where there is a key, else the local one."""
         if chosen := self._environment.get("PERDURE_MODEL"):
             return chosen
         hosted = {"OPENAI_API_KEY", "OPENAI_BASE_URL"} & {
@@ -114,7 +114,7 @@ class Catalog:
     def _resolve(self, name: str) -> Model:
         fields: dict[str, Any] = {"model": name, **self._known.get(name, {})}
         fields.setdefault("base_url", self._environment.get("OPENAI_BASE_URL") or _OPENAI_URL)
-        fields.setdefault("window", _published_window(fields["model"]))
+        fields.setdefault("window", _published_window(str(fields["model"])))
         try:
             return Model(name=name, **fields)
         except (ValidationError, TypeError) as error:

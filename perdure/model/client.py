@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -21,6 +22,8 @@ _LONGEST_PAUSE = 30.0
 """Seconds that a request waits here for its turn; a longer pause is left to the retry policy."""
 _LONGEST_RETRY_AFTER = 3600.0
 _MOST_TOKENS = 2**31 - 1
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+_SERVER_ERRORS = 500
 _TOO_LONG = (
     "context_length_exceeded",
     "context length",
@@ -78,11 +81,12 @@ class Models:
     def _client(self, base_url: str, key: str) -> AsyncOpenAI:
         if (base_url, key) not in self._clients:
             # Retries are Temporal's: they survive this process and are seen in the Web UI.
+            # aiohttp, because httpx walks its whole pool for each of a hundred requests.
             self._clients[base_url, key] = AsyncOpenAI(
                 base_url=base_url,
                 api_key=key,
                 max_retries=0,
-                http_client=openai.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=_LIMITS),
+                http_client=openai.DefaultAioHttpClient(timeout=_TIMEOUT, limits=_LIMITS),
             )
         return self._clients[base_url, key]
 
@@ -95,43 +99,45 @@ class Models:
             await asyncio.sleep(pause)
 
     def _explain(self, error: openai.APIStatusError, model: Model, base_url: str) -> PerdureError:
-        said = _server_words(error)
+        status = error.status_code
+        out_of_quota = error.code == "insufficient_quota"
+        if not (status in _BUSY or status >= _SERVER_ERRORS) or out_of_quota:
+            return _refusal(error, model, base_url)
         retry_after = _retry_after(error)
         if retry_after is not None:
             earlier = self._not_before.get(base_url, 0.0)
             self._not_before[base_url] = max(earlier, time.monotonic() + retry_after)
-        match error.status_code:
-            case 429 if error.code == "insufficient_quota":
-                message = f"The quota of the key in {model.key} is used up: {said} Add credit."
-                return ModelRefused(message)
-            case 408 | 409 | 429:
-                return ModelBusy(f"{base_url} is busy ({error.status_code}): {said}", retry_after)
-            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                return ModelBusy(f"{base_url} failed ({status}): {said}", retry_after)
-            case 401 | 403:
-                message = (
-                    f"{base_url} refused the key in {model.key} ({error.status_code}): {said}"
-                    f" Put a valid key into {model.key}."
-                )
-                return ModelRefused(message)
-            case 404:
-                message = (
-                    f"Model '{model.model}' is not known to {base_url}: {said} Choose another with"
-                    " --model or PERDURE_MODEL, or set OPENAI_BASE_URL to the endpoint that has it."
-                )
-                return ModelRefused(message)
-            case _ if any(mark in f"{error.code} {said}".lower() for mark in _TOO_LONG):
-                message = (
-                    f"The prompt is too long for model '{model.name}': {said} Set its `window` in"
-                    " models.toml."
-                )
-                return PromptTooLong(message)
-            case status:
-                message = (
-                    f"{base_url} did not accept the request for model '{model.name}' ({status}):"
-                    f" {said} Look at its `mode` in models.toml if it is about tools."
-                )
-                return ModelRefused(message)
+        return ModelBusy(f"{base_url} is busy ({status}): {_server_words(error)}", retry_after)
+
+
+def _refusal(error: openai.APIStatusError, model: Model, base_url: str) -> ModelRefused:
+    said = _server_words(error)
+    status = error.status_code
+    refused: type[ModelRefused] = ModelRefused
+    if error.code == "insufficient_quota":
+        message = f"The quota of the key in {model.key} is used up: {said} Add credit."
+    elif status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        message = (
+            f"{base_url} refused the key in {model.key} ({status}): {said}"
+            f" Put a valid key into {model.key}."
+        )
+    elif status == HTTPStatus.NOT_FOUND:
+        message = (
+            f"Model '{model.model}' is not known to {base_url}: {said} Choose another with"
+            " --model or PERDURE_MODEL, or set OPENAI_BASE_URL to the endpoint that has it."
+        )
+    elif any(mark in f"{error.code} {said}".lower() for mark in _TOO_LONG):
+        refused = PromptTooLong
+        message = (
+            f"The prompt is too long for model '{model.name}': {said} Set its `window` in"
+            " models.toml."
+        )
+    else:
+        message = (
+            f"{base_url} did not accept the request for model '{model.name}' ({status}):"
+            f" {said} Look at its `mode` in models.toml if it is about tools."
+        )
+    return refused(message)
 
 
 def _read(completion: dict[str, Any], model: Model, prompt: Prompt) -> Reply:

@@ -47,7 +47,7 @@ class Prompt:
         return thought, calls, None if calls or thought.strip() else EMPTY
 
     def _last_words(self, text: str, calls: tuple[RequestedCall, ...]) -> str:
-        """A closing reply's text, or the answer in it where the model called finish all the same."""
+        """A closing reply's text, or its answer where the model called finish all the same."""
         if self.mode == "json":
             with suppress(json_step.NotAStep):
                 text, calls = json_step.read_step(text)

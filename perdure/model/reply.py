@@ -20,8 +20,8 @@ FILTERED = (
     " without it."
 )
 TOO_MANY = (
-    f"Your last reply asked for more than {MOST_CALLS} tool calls at once, and none was carried out."
-    " Ask for fewer."
+    f"Your last reply asked for more than {MOST_CALLS} tool calls at once, and none was carried"
+    " out. Ask for fewer."
 )
 
 
@@ -82,10 +82,10 @@ def find_problem(thought: str, calls: tuple[RequestedCall, ...], finish_reason: 
 
 def _read_call(call: dict[str, Any], seen: set[str]) -> RequestedCall:
     function = call.get("function") or {}
-    id = str(call.get("id") or "")
+    given = str(call.get("id") or "")
     # Some servers leave the id out or repeat it, and results are paired by it.
     read = RequestedCall.read(
-        function.get("name"), function.get("arguments"), "" if id in seen else id
+        function.get("name"), function.get("arguments"), "" if given in seen else given
     )
     seen.add(read.id)
     return read

@@ -129,7 +129,7 @@ class Thinker:
         # The last turn stays whatever its size: without it the model could not see what it did.
         first = min(window.first_shown(sizes, limit), max(0, len(past) - 1))
         kept = past[first:]
-        found = await self._store.entries(id for turn in kept for id in turn.entries)
+        found = await self._store.entries(each for turn in kept for each in turn.entries)
         exchanges = transcript.arrange(kept, found, shown, limit)
         return [_left_out(run, first), *exchanges] if first else exchanges
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,7 @@ def arrange(
     something of each however small its window is.
     """
     past = [
-        Exchange(_cut([found[id] for id in turn.entries if id in found], limit), turn)
+        Exchange(_cut([found[each] for each in turn.entries if each in found], limit), turn)
         for turn in turns
     ]
     return [*past, Exchange(_cut(new, limit), None)]
@@ -121,10 +122,11 @@ def _valid_name(tool: str) -> str:
 
 
 def _valid_json(arguments: str) -> str:
-    """Servers refuse a past call whose arguments are no JSON object; its result quotes the fault."""
-    try:
+    """Servers refuse a past call whose arguments are no JSON object, so they get one."""
+    with suppress(ValueError, RecursionError):
         if isinstance(json.loads(arguments), dict):
             return arguments
-        return json.dumps(parse("call", arguments))
-    except (ValueError, RecursionError, ToolError):
+    try:
+        return json.dumps(parse("call", arguments))  # as leniently as when it was carried out
+    except ToolError:
         return "{}"

@@ -30,8 +30,8 @@ def create_engine(url: str) -> AsyncEngine:
         raise StoreError(message) from None
     if parsed.drivername not in _DRIVERS:
         message = (
-            f"DATABASE_URL names the database '{parsed.drivername}', which the store does not speak."
-            " Use sqlite:///FILE or postgresql://USER@HOST/NAME."
+            f"DATABASE_URL names the database '{parsed.drivername}', which the store does not"
+            " speak. Use sqlite:///FILE or postgresql://USER@HOST/NAME."
         )
         raise StoreError(message)
     parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])

@@ -114,14 +114,14 @@ class Store:
 
     async def entries(self, ids: Iterable[str]) -> dict[str, StoredEntry]:
         """The entries of these ids; one query for those that are not in memory."""
-        found = {id: self._recent.get(id) for id in ids}
-        missing = [id for id, row in found.items() if row is None]
+        found: dict[str, SQLModel | None] = {each: self._recent.get(each) for each in ids}
+        missing = [each for each, row in found.items() if row is None]
         if missing:
             rows = await self._look_up(StoredEntry, missing)
             found.update(zip(missing, rows, strict=True))
         for row in found.values():
             self._remember(row)
-        return {id: row for id, row in found.items() if isinstance(row, StoredEntry)}
+        return {each: row for each, row in found.items() if isinstance(row, StoredEntry)}
 
     # Reading the tree
 
@@ -173,7 +173,7 @@ class Store:
             .order_by(col(Run.created_at).desc())
         )
         async with AsyncSession(self.engine) as session:
-            return [_summary(*row) for row in await session.exec(query)]
+            return [_summary(row) for row in await session.exec(query)]
 
     async def news(self, run_id: str, since: datetime | None) -> list[Turn | StoredEntry]:
         """The run's turns and entries from `since` on, in the order in which they were stored."""
@@ -205,7 +205,7 @@ class Store:
                 wanted = ids[start : start + _IDS_PER_QUERY]
                 rows = await connection.execute(columns.select().where(columns.c.id.in_(wanted)))
                 found |= {row.id: table(**row._mapping) for row in rows}  # noqa: SLF001 - its public name
-        return [found.get(id) for id in ids]
+        return [found.get(each) for each in ids]
 
     async def _select_path(self, head: str) -> list[Turn]:
         ancestors = select(Turn.id, Turn.parent_id).where(Turn.id == head).cte(recursive=True)
@@ -240,15 +240,8 @@ class Store:
             self._recent[row.id] = row
 
 
-def _summary(
-    run: Run,
-    head: str | None,
-    steps: int,
-    tokens_in: int,
-    tokens_out: int,
-    cost: float,
-    priced: int,
-) -> RunSummary:
+def _summary(row: Sequence[Any]) -> RunSummary:
+    run, head, steps, tokens_in, tokens_out, cost, priced = row
     known_cost = cost if priced == steps else None
     usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=known_cost)
     return RunSummary(run, steps, usage, head)

@@ -45,7 +45,7 @@ class Writer:
         # Of two rows with one id the first in the group stays, as it does in the table.
         distinct = {_id(row): row.model_dump() for row in reversed(rows)}
         statement = self._insert(table).on_conflict_do_nothing().returning(table.c.id)
-        result = await connection.execute(statement, [distinct[id] for id in sorted(distinct)])
+        result = await connection.execute(statement, [distinct[each] for each in sorted(distinct)])
         return set(result.scalars())
 
 

@@ -11,6 +11,8 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from sqlmodel import SQLModel
+
 from perdure.connection import connect, register_search_attributes, run_guarded
 from perdure.contracts import AgentResult
 from perdure.model.catalog import Catalog
@@ -19,7 +21,7 @@ from perdure.model.local import LocalModel
 from perdure.settings import Settings
 from perdure.store.engine import create_engine
 from perdure.store.store import Row, Store
-from perdure.store.tables import Run, SQLModel, StoredEntry, Turn
+from perdure.store.tables import Run, StoredEntry, Turn
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
 from worker import build_workers

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -39,7 +40,6 @@ from perdure.testing.scripted_model import ScriptedModel
 from workflows.agent import AgentWorkflow
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKER = Path(__file__).with_name("crashing_worker.py")
 T = TypeVar("T")
 
 
@@ -60,7 +60,7 @@ async def in_namespace(address: str, name: str) -> Client:
     await client.workflow_service.register_namespace(
         RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
     )
-    own = Client(**{**client.config(), "namespace": name})
+    own = Client(client.service_client, namespace=name, data_converter=client.data_converter)
     await register_search_attributes(own)
     return own
 
@@ -130,12 +130,21 @@ class Trial:
 
     async def tell(self, text: str) -> None:
         """Send a message; asking again under the same id, as a careful client does."""
-        message, id = Message(text=text), uuid4().hex
+        message, update_id = Message(text=text), uuid4().hex
 
         async def send() -> RunState:
-            return await self.handle.execute_update(AgentWorkflow.tell, message, id=id)
+            return await self.handle.execute_update(AgentWorkflow.tell, message, id=update_id)
 
         await patiently(send)
+
+    async def tell_at_random(self, moment: random.Random, over: asyncio.Event) -> list[str]:
+        """Send a message now and then until it is `over`; those that were acknowledged."""
+        sent: list[str] = []
+        while not over.is_set():
+            await asyncio.sleep(moment.uniform(0, 2))
+            sent.append(f"note {len(sent)}")
+            await self.tell(sent[-1])
+        return sent
 
     # The worker and its deaths
 
@@ -155,7 +164,6 @@ class Trial:
 
     async def _start_worker(self) -> None:
         own = {
-            "PYTHONPATH": str(ROOT),
             "TEMPORAL_ADDRESS": self.client.service_client.config.target_host,
             "TEMPORAL_NAMESPACE": self.client.namespace,
             "PERDURE_HOME": str(self.home),
@@ -166,8 +174,9 @@ class Trial:
         with (self.home / "worker.log").open("ab") as log:
             self._worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-ISs", leash.__file__, str(os.getpid())),
-                *(sys.executable, str(WORKER)),
+                *(sys.executable, "-m", "tests.crash.crashing_worker"),
                 env={**os.environ, **own},
+                cwd=ROOT,
                 stdout=log,
                 stderr=log,
             )
@@ -198,7 +207,7 @@ class Trial:
         step = request.place + 1
         if self._is_due(f"request:{step}"):
             self._worker.kill()
-            while self.model.connected:
+            while self.model.connected:  # noqa: ASYNC110 - the end of a connection
                 await asyncio.sleep(0.01)
         if f"reply:{step}" in self._crashes:
             # Stopped, so that it stores nothing between the reply and the kill.

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from trial import Trial, results
+from itertools import pairwise
 
 from perdure.contracts import AgentResult, RunStatus
 from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, Turn
+from tests.crash.trial import Trial, results
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Verdict:
     lines: int
     """Unsafe effects that took place."""
     messages: list[str]
-    """What the model was told from outside, in order."""
+    """What the model was told from outside, in order; each of them it was shown once."""
 
 
 async def judge(trial: Trial, result: AgentResult) -> Verdict:
@@ -66,9 +65,9 @@ def _judge_tree(
     assert {turn.id for turn in turns} == {turn.id for turn in path}
     assert [turn.step for turn in path] == list(range(1, len(path) + 1))
     assert [turn.parent_id for turn in path] == [None, *(turn.id for turn in path[:-1])]
-    assert Counter(id for turn in path for id in turn.entries) == Counter(entries.keys())
-    for turn, after in zip(path, path[1:], strict=False):
-        shown = [entries[id] for id in after.entries]
+    assert Counter(each for turn in path for each in turn.entries) == Counter(entries.keys())
+    for turn, after in pairwise(path):
+        shown = [entries[each] for each in after.entries]
         answered = [entry.call for entry in shown if entry.kind == "result"]
         assert Counter(answered) == Counter(call["id"] for call in turn.calls)
 
@@ -101,7 +100,7 @@ def _judge_effects(
     assert sorted(int(place.read_text()) for place in workspace.glob("put-*")) == steps
     lines = Counter(int(line) for line in (workspace / "ledger").read_text().split())
     assert set(lines.values()) == {1}, f"repeated: {lines}"
-    outcomes = [entries[id] for turn in path for id in turn.entries]
+    outcomes = [entries[each] for turn in path for each in turn.entries]
     looked = [entry for entry in outcomes if entry.tool == "look"]
     assert {entry.status for entry in looked} == {"ok"}
     appended = [entry for entry in outcomes if entry.tool == "append"]
@@ -110,15 +109,13 @@ def _judge_effects(
     for step, entry in zip(steps, appended, strict=True):
         assert entry.status == "unknown" or lines[step] == 1
     assert len(unknown) == sum(entry.status == "unknown" for entry in appended)
+    messages = [entry.text for entry in outcomes if entry.kind == "message"]
+    shown = [m["content"] for m in trial.model.requests[-1].messages if m["role"] == "user"]
+    assert shown[1:] == messages  # after the task
     return Verdict(
         steps=len(steps),
         paid_twice=trial.model.served() - len(path),
         unknown=len(unknown),
         lines=lines.total(),
-        messages=[entry.text for entry in outcomes if entry.kind == "message"],
+        messages=messages,
     )
-
-
-def user_messages(messages: Sequence[dict[str, Any]]) -> list[str]:
-    """What the model is shown as said by the user, the task included."""
-    return [message["content"] for message in messages if message["role"] == "user"]

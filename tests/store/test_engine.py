@@ -23,7 +23,7 @@ def test_every_common_form_is_understood(url: str, driver: str) -> None:
     """What providers call postgres or postgresql is one thing; the rest of the URL stays."""
     engine = create_engine(url)
     assert engine.url.drivername == driver
-    assert engine.url.database == "runs.db" or engine.url.database == "runs"
+    assert engine.url.database in {"runs.db", "runs"}
 
 
 def test_sslmode_is_understood() -> None:

@@ -14,9 +14,11 @@ class Doubling:
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
+        self.began = asyncio.Event()
 
     async def double(self, numbers: Sequence[int]) -> list[int]:
         self.groups.append(list(numbers))
+        self.began.set()
         await asyncio.sleep(0)
         if 0 in numbers:
             raise OperationalError("the database is gone", None, Exception())
@@ -30,8 +32,7 @@ async def test_what_comes_meanwhile_waits_for_the_next_group() -> None:
     work = Doubling()
     grouping = Grouping(work.double)
     first = [asyncio.create_task(grouping.ask(number)) for number in (1, 2)]
-    while not work.groups:
-        await asyncio.sleep(0)
+    await work.began.wait()
     later = [asyncio.create_task(grouping.ask(number)) for number in (3, 4)]
     assert await asyncio.gather(*first, *later) == [2, 4, 6, 8]
     assert work.groups == [[1, 2], [3, 4]]

@@ -126,26 +126,14 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
 
 async def test_one_of_many_claims_in_two_workers_is_the_first(store: Store, another: Store) -> None:
     """However many race for an effect, one may begin it, and the others learn that one's detail."""
-    for round in range(10):
+    for attempt in range(10):
         race = [
-            who.claim(f"k{round}", "run", {"by": number})
+            who.claim(f"k{attempt}", "run", {"by": number})
             for number, who in enumerate([store, another] * 10)
         ]
         details = await asyncio.gather(*race)
         winner = details.index(None)
         assert [detail for detail in details if detail is not None] == [{"by": winner}] * 19
-
-
-async def test_workers_that_store_the_same_rows_crosswise_do_not_block_each_other(
-    store: Store, another: Store
-) -> None:
-    """The order in which rows come is not the order in which the database locks them."""
-    for round in range(5):
-        rows = [(f"{round}-{n}", n) for n in range(200)]
-        await asyncio.gather(
-            *(store.keep(_entry(id, f"a{n}")) for id, n in rows),
-            *(another.keep(_entry(id, f"b{n}")) for id, n in reversed(rows)),
-        )
 
 
 async def test_a_run_ends_once(store: Store, another: Store) -> None:
