@@ -24,6 +24,10 @@ class Opening:
 
     async def open(self, request: OpenRun) -> RunPlan:
         """Record the run and its task; raises a PerdureError for what cannot be settled."""
+        recorded = await self._store.find(request.run)
+        return _plan(recorded or await self._record(request))
+
+    async def _record(self, request: OpenRun) -> Run:
         spec = self._settle(request)
         model = self._catalog.find(spec.model or self._catalog.default)
         offers(self._registry, spec, model.tools)
@@ -32,7 +36,7 @@ class Opening:
         if asked.head is not None:
             await self._store.path(asked.head)
         task = StoredEntry(
-            id=id_of("e", f"{request.run}:task"),
+            id=_task_id(request.run),
             run_id=request.run,
             kind="task",
             text=storable(asked.task),
@@ -48,7 +52,7 @@ class Opening:
             conversation=asked.conversation,
             user=asked.user,
         )
-        return _plan(await self._store.keep(run, task), task)
+        return await self._store.keep(run, task)
 
     def _settle(self, request: OpenRun) -> AgentSpec:
         """The agent as the request asks for it."""
@@ -78,13 +82,17 @@ def _check_budget(limits: Limits, model: Model) -> None:
         raise PerdureError(message)
 
 
-def _plan(run: Run, task: StoredEntry) -> RunPlan:
+def _task_id(run: str) -> str:
+    return id_of("e", f"{run}:task")
+
+
+def _plan(run: Run) -> RunPlan:
     spec = AgentSpec.model_validate(run.spec)
     return RunPlan(
         run=run.id,
         agent=run.agent,
         model=run.model,
         limits=spec.limits,
-        task=Entry(kind="task", id=task.id),
+        task=Entry(kind="task", id=_task_id(run.id)),
         task_preview=" ".join(run.task.split())[:_PREVIEW_CHARACTERS],
     )

@@ -113,6 +113,8 @@ class Catalog:
 
     def _resolve(self, name: str) -> Model:
         fields: dict[str, Any] = {"model": name, **self._known.get(name, {})}
+        if "base_url" in fields:  # the key of one endpoint is not for another's eyes
+            fields.setdefault("key", "")
         fields.setdefault("base_url", self._environment.get("OPENAI_BASE_URL") or _OPENAI_URL)
         fields.setdefault("window", _published_window(str(fields["model"])))
         try:

@@ -1,5 +1,6 @@
 """From a run's transcript to its next turn: what the model is shown, asked, and said."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,6 @@ from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.offer import Offer, offers
 from perdure.tools.registry import Registry
 
-_PROMPT_OVERHEAD = 2_000
 _LONGEST_CONTROL_ARGUMENTS = 200_000
 """They cross the workflow's history, which is no place for megabytes."""
 _WINDOW_SHARES = (1.0, 0.5, 0.25)
@@ -111,8 +111,10 @@ class Thinker:
         closing: bool,
     ) -> Reply:
         tools = list(offered.values())
+        bare = build_prompt(model, spec, tools, [], closing=closing)
+        overhead = len(json.dumps(bare.body))
         for share in _WINDOW_SHARES:
-            limit = window.budget(int(model.window * share), _PROMPT_OVERHEAD)
+            limit = window.budget(int(model.window * share), overhead)
             exchanges = await self._fit(run, limit, past, shown)
             prompt = build_prompt(model, spec, tools, exchanges, closing=closing)
             try:

@@ -103,6 +103,9 @@ class Store:
 
     # Reading one thing by its id
 
+    async def find(self, run_id: str) -> Run | None:
+        return await self._get(Run, run_id)
+
     async def run(self, run_id: str) -> Run:
         return await self._get(Run, run_id) or _unknown_run(run_id)
 

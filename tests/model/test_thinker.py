@@ -223,7 +223,7 @@ async def test_a_transcript_that_outgrew_the_window_loses_its_beginning(bench: B
     messages = bench.last_messages
     assert [message["content"] for message in messages[1:3]] == [
         "The task.",
-        "[The first 4 steps of this run are left out here: they no longer fit.]",
+        "[The first 6 steps of this run are left out here: they no longer fit.]",
     ]
     assert [message["role"] for message in messages[3:]] == ["assistant", "tool"] * 5
     assert messages[-1]["content"] == "result 8"
