@@ -22,5 +22,5 @@ class Act:
         """Record the result of `request.key`, or find it stored by an earlier attempt."""
         if recalled := await self._runner.recall(request):
             return recalled
-        async with heartbeating():
+        with heartbeating():
             return await self._runner.act(request)

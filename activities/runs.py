@@ -26,7 +26,7 @@ class Runs:
     @activity.defn
     async def open_run(self, request: OpenRun) -> RunPlan:
         """Settle agent, model and limits, and record the run; a retry finds it recorded."""
-        async with heartbeating():
+        with heartbeating():
             try:
                 return await self._opening.open(request)
             except PerdureError as error:
@@ -35,7 +35,7 @@ class Runs:
     @activity.defn
     async def close_run(self, request: CloseRun) -> None:
         """Record how the run ended."""
-        async with heartbeating():
+        with heartbeating():
             await self._store.end_run(request.run, request.result)
 
 
@@ -48,7 +48,7 @@ class Folders:
     @activity.defn
     async def prepare_workspace(self, request: PrepareWorkspace) -> None:
         """Copy the files of `request.source` for the run; a retry finds them copied."""
-        async with heartbeating():
+        with heartbeating():
             try:
                 await asyncio.to_thread(self._workspaces.prepare, request.run, request.source)
             except PerdureError as error:

@@ -26,7 +26,7 @@ class Think:
         """Append the turn of `request.key`, or find it stored by an earlier attempt."""
         if recalled := await self._thinker.recall(request):
             return recalled
-        async with heartbeating():
+        with heartbeating():
             try:
                 return await self._thinker.think(request)
             except ModelBusy as error:

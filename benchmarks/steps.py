@@ -43,7 +43,7 @@ TEXT = "0123456789abcdef" * 64
 def script(steps: int) -> list[Completion]:
     reading = [call("read_file", path="note.txt"), call("list_files")]
     first = call("write_file", path="note.txt", content=TEXT)
-    rest = [calls(reading[step % 2], say=TEXT) for step in range(steps - 1)]
+    rest = [calls(reading[step % 2], say=TEXT) for step in range(steps - 2)]
     return [first, *rest, finish("done")]
 
 
@@ -60,7 +60,12 @@ class Measured:
 
 
 async def measure(
-    client: Client, kind: str, agents: int, steps: int, worker: psutil.Process, server: psutil.Process
+    client: Client,
+    kind: str,
+    agents: int,
+    steps: int,
+    worker: psutil.Process,
+    server: psutil.Process,
 ) -> Measured:
     before = [_cpu(process) for process in (worker, server)]
     began = time.perf_counter()
@@ -79,9 +84,7 @@ async def _run(client: Client, kind: str, steps: int) -> None:
         await client.execute_workflow(Bare.run, steps, id=id, task_queue=BARE_QUEUE)
         return
     request = AgentRequest(task="benchmark", agent="assistant", model="scripted")
-    result = await client.execute_workflow(
-        AgentWorkflow.run, request, id=id, task_queue=TASK_QUEUE
-    )
+    result = await client.execute_workflow(AgentWorkflow.run, request, id=id, task_queue=TASK_QUEUE)
     assert result.status == "completed", result
 
 
@@ -117,7 +120,10 @@ async def compare(agents: list[int], steps: int, rounds: int) -> None:
         try:
             async with (
                 _process(*model, PYTHONPATH=str(ROOT)) as (_, url),
-                _process("-m", "benchmarks.bare", server.address, PYTHONPATH=str(ROOT)) as (bare, _),
+                _process("-m", "benchmarks.bare", server.address, PYTHONPATH=str(ROOT)) as (
+                    bare,
+                    _,
+                ),
                 _process(
                     str(ROOT / "worker.py"),
                     TEMPORAL_ADDRESS=server.address,
@@ -158,7 +164,9 @@ def _rows(count: int, found: dict[str, list[Measured]]) -> None:
     ratios = [ours / bare for ours, bare in zip(medians["ours"], medians["bare"], strict=True)]
     for kind, values in [*medians.items(), ("ours / bare", ratios)]:
         form = "{:.2f}" if kind == "ours / bare" else "{:.1f}"
-        print(f"| {count} | {kind} | " + " | ".join(form.format(v) for v in values) + " |", flush=True)
+        print(
+            f"| {count} | {kind} | " + " | ".join(form.format(v) for v in values) + " |", flush=True
+        )
 
 
 async def _bytes(client: Client, home: Path, steps: int) -> None:
@@ -170,7 +178,9 @@ async def _bytes(client: Client, home: Path, steps: int) -> None:
     await handle.result()
     history = (await handle.describe()).raw_description.workflow_execution_info.history_size_bytes
     stored = _store_bytes(home) - before
-    print(f"\nBytes a step of 1 KB reply and 1 KB result: history {history / steps:.0f}, store {stored / steps:.0f}")
+    print(
+        f"\nBytes a step of 1 KB reply and 1 KB result: history {history / steps:.0f}, store {stored / steps:.0f}"
+    )
 
 
 def _store_bytes(home: Path) -> int:

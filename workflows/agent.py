@@ -124,9 +124,7 @@ class AgentWorkflow:
             try:
                 decision = await self._think(journal)
             except ActivityError as error:
-                if isinstance(error.cause, TimeoutError) and (
-                    limit := self._limit(journal)
-                ):
+                if isinstance(error.cause, TimeoutError) and (limit := self._limit(journal)):
                     return await self._hand_over(journal, *limit)
                 raise
             if result := await self._follow(journal, decision):
@@ -141,18 +139,12 @@ class AgentWorkflow:
         """Wait while paused, take in the messages, shed a history that has grown long."""
         if self._paused:
             self._report(RunStatus.PAUSED, "paused")
-            await self._until(
-                lambda: not self._paused, self._time_left(journal), "paused"
-            )
+            await self._until(lambda: not self._paused, self._time_left(journal), "paused")
             self._report(RunStatus.RUNNING, "resumed")
         if workflow.info().is_continue_as_new_suggested():
             await workflow.wait_condition(workflow.all_handlers_finished)
         for message in self._inbox:
-            text = (
-                message.text
-                if message.sender == "user"
-                else f"{message.sender}: {message.text}"
-            )
+            text = message.text if message.sender == "user" else f"{message.sender}: {message.text}"
             journal.entries.append(Entry(kind="message", text=text))
         self._inbox.clear()
         if workflow.info().is_continue_as_new_suggested():
@@ -168,9 +160,7 @@ class AgentWorkflow:
             entries=tuple(journal.entries),
             closing=closing,
         )
-        decision = await effects.think(
-            request, journal.steps + 1, self._time_left(journal)
-        )
+        decision = await effects.think(request, journal.steps + 1, self._time_left(journal))
         journal.turn(decision, counts=closing is None)
         return decision
 
@@ -182,22 +172,13 @@ class AgentWorkflow:
             return None
         if decision.answer is not None:
             journal.remember("answered", useful=True)
-            return (
-                None if self._inbox else self._end(RunStatus.COMPLETED, decision.answer)
-            )
-        ending = [
-            call
-            for call in decision.calls
-            if call.tool == "finish" and not call.problem
-        ]
+            return None if self._inbox else self._end(RunStatus.COMPLETED, decision.answer)
+        ending = [call for call in decision.calls if call.tool == "finish" and not call.problem]
         others = [call for call in decision.calls if call not in ending]
-        outcomes = await asyncio.gather(
-            *(self._carry_out(journal, call) for call in others)
-        )
+        outcomes = await asyncio.gather(*(self._carry_out(journal, call) for call in others))
         journal.entries += [entry for entry, _ in outcomes]
         steps = [
-            f"{call.summary} → {seen}"
-            for call, (_, seen) in zip(others, outcomes, strict=True)
+            f"{call.summary} → {seen}" for call, (_, seen) in zip(others, outcomes, strict=True)
         ]
         journal.remember(
             "; ".join(steps) or "finish",
@@ -209,9 +190,7 @@ class AgentWorkflow:
         if went_well and not self._inbox:
             return self._finish(ending[0].arguments or {})
         for call in ending:
-            journal.result(
-                call.id, "Not ended yet: first look at what else this step brought."
-            )
+            journal.result(call.id, "Not ended yet: first look at what else this step brought.")
         return None
 
     def _finish(self, arguments: dict[str, Any]) -> AgentResult:
@@ -234,9 +213,7 @@ class AgentWorkflow:
     async def _act(self, journal: Journal, call: Call) -> tuple[Entry, str]:
         assert journal.head is not None
         self._report(RunStatus.RUNNING, call.summary)
-        request = ActInput(
-            run=journal.plan.run, key=self._key(), turn=journal.head, call=call.id
-        )
+        request = ActInput(run=journal.plan.run, key=self._key(), turn=journal.head, call=call.id)
         try:
             seen = await effects.act(request, call.summary, self._time_left(journal))
         except ActivityError as error:
@@ -255,15 +232,9 @@ class AgentWorkflow:
         time = min(limit for limit in limits if limit is not None)
         woken = await self._until(lambda: bool(self._inbox), time, f"wait: {about}")
         seconds = (workflow.now() - began).total_seconds()
-        return (
-            f"A message came after {seconds:.0f} s."
-            if woken
-            else f"Waited {seconds:.0f} s."
-        )
+        return f"A message came after {seconds:.0f} s." if woken else f"Waited {seconds:.0f} s."
 
-    async def _hand_over(
-        self, journal: Journal, status: RunStatus, reason: str
-    ) -> AgentResult:
+    async def _hand_over(self, journal: Journal, status: RunStatus, reason: str) -> AgentResult:
         """One last think without tools, for the best answer that there is."""
         journal.notice(
             f"This run ends now: {reason}. No tool can be called any more. Give your best answer"
@@ -295,9 +266,7 @@ class AgentWorkflow:
             await effects.prepare_workspace(run, request.workspace)
         return journal
 
-    def _interrupted(
-        self, error: asyncio.CancelledError | ActivityError
-    ) -> AgentResult:
+    def _interrupted(self, error: asyncio.CancelledError | ActivityError) -> AgentResult:
         answer = self._journal.answer if self._journal else ""
         if is_cancelled_exception(error):
             return self._end(RunStatus.CANCELLED, answer, "The run was cancelled.")
@@ -345,9 +314,7 @@ class AgentWorkflow:
     ) -> bool:
         """Whether `condition` came true within `time`."""
         try:
-            await workflow.wait_condition(
-                condition, timeout=time, timeout_summary=summary[:200]
-            )
+            await workflow.wait_condition(condition, timeout=time, timeout_summary=summary[:200])
         except asyncio.TimeoutError:
             return False
         return True
@@ -356,9 +323,7 @@ class AgentWorkflow:
         self._status, self._doing = status, doing
         if self._journal is not None:
             plan, recent = self._journal.plan, self._journal.recent
-            workflow.set_current_details(
-                markdown(self.status(), plan.task_preview, recent)
-            )
+            workflow.set_current_details(markdown(self.status(), plan.task_preview, recent))
 
     def _upsert(self, journal: Journal, request: AgentRequest) -> None:
         updates: list[SearchAttributeUpdate[Any]] = [

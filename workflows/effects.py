@@ -55,9 +55,7 @@ async def prepare_workspace(run: str, source: str) -> None:
     )
 
 
-async def think(
-    request: ThinkInput, step: int, time_left: timedelta | None
-) -> Decision:
+async def think(request: ThinkInput, step: int, time_left: timedelta | None) -> Decision:
     return await workflow.execute_activity_method(
         Think.think,
         request,
@@ -70,9 +68,7 @@ async def think(
     )
 
 
-async def act(
-    request: ActInput, summary: str, time_left: timedelta | None
-) -> Observation:
+async def act(request: ActInput, summary: str, time_left: timedelta | None) -> Observation:
     return await workflow.execute_activity_method(
         Act.act,
         request,

@@ -28,6 +28,8 @@ class _Inbound(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
         if len(input.args) != 1 or input.args[0] is None:
             name = workflow.info().workflow_type
-            message = f"{name} takes one JSON object, and was given {len(input.args)} arguments or null."
+            message = (
+                f"{name} takes one JSON object, and was given {len(input.args)} arguments or null."
+            )
             raise ApplicationError(message, type="BadInput", non_retryable=True)
         return await super().execute_workflow(input)

@@ -9,9 +9,7 @@ def reached(
     limits: Limits, *, steps: int, usage: Usage, elapsed: timedelta
 ) -> tuple[RunStatus, str] | None:
     """The status that a run ends with and the reason, or None while it may go on."""
-    if limits.max_minutes is not None and elapsed >= timedelta(
-        minutes=limits.max_minutes
-    ):
+    if limits.max_minutes is not None and elapsed >= timedelta(minutes=limits.max_minutes):
         return (
             RunStatus.OUT_OF_TIME,
             f"the limit of {limits.max_minutes:g} minutes is reached",
@@ -27,11 +25,7 @@ def reached(
             f"the limit of {limits.max_tokens:,} tokens is reached",
         )
     cost = usage.cost_usd
-    if (
-        limits.max_cost_usd is not None
-        and cost is not None
-        and cost >= limits.max_cost_usd
-    ):
+    if limits.max_cost_usd is not None and cost is not None and cost >= limits.max_cost_usd:
         return (
             RunStatus.OUT_OF_BUDGET,
             f"the limit of ${limits.max_cost_usd:g} is reached",

@@ -7,11 +7,7 @@ from perdure.contracts import RunState
 
 def markdown(state: RunState, task: str, recent: Sequence[str]) -> str:
     """The state in a line, then the latest steps."""
-    cost = (
-        "unknown cost"
-        if state.usage.cost_usd is None
-        else f"${state.usage.cost_usd:.4f}"
-    )
+    cost = "unknown cost" if state.usage.cost_usd is None else f"${state.usage.cost_usd:.4f}"
     lines = [
         f"**{state.status}** — {state.doing}",
         "",

@@ -75,7 +75,7 @@ class Catalog:
     """
 
     def __init__(self, environment: Mapping[str, str], own_file: Path) -> None:
-        self._environment = environment
+        self._environment = dict(environment)  # a copy: os.environ encodes at every look
         files = [_read(path) for path in (_BUILT_IN, own_file) if path.exists()]
         self._known = {name: fields for file in files for name, fields in file.models.items()}
         self._default = next(file.default for file in reversed(files) if file.default)

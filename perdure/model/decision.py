@@ -9,7 +9,7 @@ from perdure.tools.arguments import parse
 from perdure.tools.control import CONTROL_NAMES
 
 ANSWER_CHARACTERS = 64_000
-_THOUGHT_CHARACTERS = 200
+_THOUGHT_CHARACTERS = 120
 _SUMMARY_CHARACTERS = 60
 
 _FINISH_PLEASE = "End the task by calling finish with an output that fits its schema."

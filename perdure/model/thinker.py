@@ -3,7 +3,10 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from cachetools import LRUCache
 
 from perdure.contracts import AgentSpec, Decision, ThinkInput
 from perdure.errors import PromptTooLong, StoreError, ToolError
@@ -19,10 +22,23 @@ from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.offer import Offer, offers
 from perdure.tools.registry import Registry
 
+_BRIEFS_KEPT = 1_000
 _LONGEST_CONTROL_ARGUMENTS = 200_000
 """They cross the workflow's history, which is no place for megabytes."""
 _WINDOW_SHARES = (1.0, 0.5, 0.25)
 """Shares of the window tried in turn: a model whose window is unknown may have a smaller one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What stays the same in every prompt of a run."""
+
+    run: Run
+    spec: AgentSpec
+    model: Model
+    offered: Mapping[str, Offer]
+    overhead: int
+    """Characters of a prompt without any transcript."""
 
 
 class Thinker:
@@ -32,6 +48,7 @@ class Thinker:
         self._store = store
         self._models = models
         self._registry = registry
+        self._briefs: LRUCache[str, Brief] = LRUCache(_BRIEFS_KEPT)
 
     async def recall(self, request: ThinkInput) -> Decision | None:
         """The decision of the turn that is stored under the request's key, if there is one."""
@@ -43,40 +60,48 @@ class Thinker:
 
         Raises ModelBusy (try again), ModelRefused or another PerdureError (do not).
         """
-        run = await self._store.run(request.run)
-        spec = AgentSpec.model_validate(run.spec)
-        model = self._models.catalog.find(run.model)
-        offered = offers(self._registry, spec, model.tools)
+        brief = await self._brief(request.run)
         shown, new = await self._take_in(request)
         past = await self._store.path(request.head) if request.head else []
         began = time.monotonic()
-        reply = await self._ask(
-            run, spec, model, offered, past=past, shown=shown, closing=request.closing is not None
-        )
+        reply = await self._ask(brief, past, shown, closing=request.closing is not None)
         turn = Turn(
             id=id_of("t", request.key),
-            run_id=run.id,
+            run_id=request.run,
             parent_id=request.head,
             step=past[-1].step + 1 if past else 1,
             entries=[entry.id for entry in shown],
             thought=reply.thought,
-            calls=[] if request.closing else [_stored_call(each, offered) for each in reply.calls],
+            calls=[]
+            if request.closing
+            else [_stored_call(each, brief.offered) for each in reply.calls],
             problem=reply.problem,
             characters=transcript.characters(
                 shown, reply.thought, (call.arguments for call in reply.calls)
             ),
-            model=run.model,
+            model=brief.model.name,
             finish_reason=reply.finish_reason,
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
             cost_usd=reply.cost_usd,
             seconds=time.monotonic() - began,
         )
-        return decide(await self._store.keep(turn, *new), spec, closing=bool(request.closing))
+        return decide(await self._store.keep(turn, *new), brief.spec, closing=bool(request.closing))
 
     async def _decision(self, turn: Turn, request: ThinkInput) -> Decision:
-        run = await self._store.run(request.run)
-        return decide(turn, AgentSpec.model_validate(run.spec), closing=bool(request.closing))
+        brief = await self._brief(request.run)
+        return decide(turn, brief.spec, closing=bool(request.closing))
+
+    async def _brief(self, run_id: str) -> Brief:
+        if run_id not in self._briefs:
+            run = await self._store.run(run_id)
+            spec = AgentSpec.model_validate(run.spec)
+            model = self._models.catalog.find(run.model)
+            offered = offers(self._registry, spec, model.tools)
+            bare = build_prompt(model, spec, list(offered.values()), [], closing=False)
+            overhead = len(json.dumps(bare.body))
+            self._briefs[run_id] = Brief(run, spec, model, offered, overhead)
+        return self._briefs[run_id]
 
     async def _take_in(self, request: ThinkInput) -> tuple[list[StoredEntry], list[StoredEntry]]:
         """What the request shows the model, and what of it is not stored yet."""
@@ -100,23 +125,13 @@ class Thinker:
         return shown, list(new.values())
 
     async def _ask(
-        self,
-        run: Run,
-        spec: AgentSpec,
-        model: Model,
-        offered: Mapping[str, Offer],
-        *,
-        past: Sequence[Turn],
-        shown: Sequence[StoredEntry],
-        closing: bool,
+        self, brief: Brief, past: Sequence[Turn], shown: Sequence[StoredEntry], *, closing: bool
     ) -> Reply:
-        tools = list(offered.values())
-        bare = build_prompt(model, spec, tools, [], closing=closing)
-        overhead = len(json.dumps(bare.body))
+        model, tools = brief.model, list(brief.offered.values())
         for share in _WINDOW_SHARES:
-            limit = window.budget(int(model.window * share), overhead)
-            exchanges = await self._fit(run, limit, past, shown)
-            prompt = build_prompt(model, spec, tools, exchanges, closing=closing)
+            limit = window.budget(int(model.window * share), brief.overhead)
+            exchanges = await self._fit(brief.run, limit, past, shown)
+            prompt = build_prompt(model, brief.spec, tools, exchanges, closing=closing)
             try:
                 return await self._models.ask(model, prompt)
             except PromptTooLong:

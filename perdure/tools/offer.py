@@ -23,18 +23,14 @@ class Offer(Protocol):
     def check(self, arguments: str) -> dict[str, Any]: ...
 
 
-def offers(
-    registry: Registry, spec: AgentSpec, allowed: Sequence[str] | None
-) -> dict[str, Offer]:
+def offers(registry: Registry, spec: AgentSpec, allowed: Sequence[str] | None) -> dict[str, Offer]:
     """What the agent may call, by name; `allowed` is what its model can cope with, None for all.
 
     Raises:
         PerdureError: the agent names a tool that is unknown, or its output schema is wrong.
     """
     chosen: list[Offer] = [
-        tool
-        for tool in registry.select(spec.tools)
-        if allowed is None or tool.name in allowed
+        tool for tool in registry.select(spec.tools) if allowed is None or tool.name in allowed
     ]
     if allowed is None:
         chosen.append(WAIT)

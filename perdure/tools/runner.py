@@ -17,7 +17,7 @@ from perdure.tools.workspace import Workspaces
 
 RESULT_CHARACTERS = 1_000_000
 """How much of one result the store keeps."""
-_PREVIEW_CHARACTERS = 200
+_PREVIEW_CHARACTERS = 120
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,7 @@ logger = logging.getLogger(__name__)
 class Runner:
     """Carries out calls of stored turns, and stores each result under the call's key."""
 
-    def __init__(
-        self, store: Store, registry: Registry, workspaces: Workspaces
-    ) -> None:
+    def __init__(self, store: Store, registry: Registry, workspaces: Workspaces) -> None:
         self._store = store
         self._registry = registry
         self._workspaces = workspaces
@@ -62,9 +60,7 @@ class Runner:
             raise LookupError(message)
         return next(call for call in turn.calls if call["id"] == request.call)
 
-    async def _outcome(
-        self, request: ActInput, call: dict[str, Any]
-    ) -> tuple[str, str]:
+    async def _outcome(self, request: ActInput, call: dict[str, Any]) -> tuple[str, str]:
         tool = self._registry.find(call["tool"])
         if tool is None:
             return "error", f"This worker has no tool '{call['tool']}' any more."
@@ -74,9 +70,7 @@ class Runner:
                 return "unknown", _unknown_outcome(earlier)
         return await self._run(tool, request, call["arguments"])
 
-    async def _run(
-        self, tool: Tool, request: ActInput, arguments: str
-    ) -> tuple[str, str]:
+    async def _run(self, tool: Tool, request: ActInput, arguments: str) -> tuple[str, str]:
         context = ToolContext(
             run=request.run,
             key=request.key,
@@ -87,24 +81,16 @@ class Runner:
             return "ok", await tool.call(context, tool.check(arguments))
         except ToolError as error:
             return "error", as_text(str(error))
-        except (
-            Exception
-        ) as error:  # a tool is anybody's code: its failure is the model's to handle
+        except Exception as error:  # a tool is anybody's code: its failure is the model's to handle
             logger.warning("Tool %s failed", tool.name, exc_info=True)
-            return "error", as_text(
-                f"{tool.name} failed: {type(error).__name__}: {error}"
-            )
+            return "error", as_text(f"{tool.name} failed: {type(error).__name__}: {error}")
 
-    async def _begin(
-        self, request: ActInput, detail: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    async def _begin(self, request: ActInput, detail: dict[str, Any]) -> dict[str, Any] | None:
         return await self._store.claim(request.key, request.run, detail)
 
 
 def _observation(entry: StoredEntry) -> Observation:
-    preview = " ".join(entry.text[: 2 * _PREVIEW_CHARACTERS].split())[
-        :_PREVIEW_CHARACTERS
-    ]
+    preview = " ".join(entry.text[: 2 * _PREVIEW_CHARACTERS].split())[:_PREVIEW_CHARACTERS]
     return Observation.model_validate(
         {"result": entry.id, "status": entry.status, "preview": preview}
     )

@@ -15,7 +15,7 @@ async def test_a_long_effect_beats_until_it_ends() -> None:
     environment.on_heartbeat = lambda *details: beats.put_nowait(details)
 
     async def effect() -> None:
-        async with heartbeating():
+        with heartbeating():
             await beats.get()
 
     await asyncio.wait_for(environment.run(effect), 5)
@@ -28,7 +28,7 @@ async def test_an_effect_that_is_cancelled_hears_of_it() -> None:
     began = asyncio.Event()
 
     async def effect() -> None:
-        async with heartbeating():
+        with heartbeating():
             began.set()
             await asyncio.Event().wait()
 

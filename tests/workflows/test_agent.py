@@ -200,7 +200,9 @@ async def test_a_message_during_the_last_think_is_not_lost(app: Application) -> 
     assert app.shown()[-1]["content"] == "One more thing."
 
 
-@pytest.mark.parametrize("argument", [{"text": ""}, {"words": "x"}, "text", None, {"text": "x" * 40_000}])
+@pytest.mark.parametrize(
+    "argument", [{"text": ""}, {"words": "x"}, "text", None, {"text": "x" * 40_000}]
+)
 async def test_a_malformed_message_is_refused(app: Application, argument: Any) -> None:
     """The sender hears of it, and the run goes on."""
     app.model.follow([slow(0.5, finish("ok"))])
@@ -256,7 +258,9 @@ async def test_a_wait_ends_early_when_a_message_comes(app: Application) -> None:
 async def test_an_output_that_does_not_fit_its_schema_is_returned(app: Application) -> None:
     """Only an output that fits ends the run."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    app.model.follow([say("42"), call("finish", output={"n": "x"}), call("finish", output={"n": 42})])
+    app.model.follow(
+        [say("42"), call("finish", output={"n": "x"}), call("finish", output={"n": 42})]
+    )
     result = await app.run(output_schema=schema)
     assert (result.status, result.output, result.answer) == ("completed", {"n": 42}, '{"n": 42}')
     assert result.steps == 3
@@ -297,7 +301,9 @@ async def test_a_run_continues_another_from_its_head(app: Application) -> None:
     assert roles == ["system", "user", "assistant", "tool", "user"]
 
 
-async def test_the_workspace_starts_with_a_copy_of_a_folder(app: Application, tmp_path: Any) -> None:
+async def test_the_workspace_starts_with_a_copy_of_a_folder(
+    app: Application, tmp_path: Any
+) -> None:
     """The agent's changes stay in its copy."""
     (tmp_path / "note.txt").write_text("old")
     edit = call("edit_file", path="note.txt", old="old", new="new")
@@ -351,7 +357,9 @@ async def test_malformed_input_fails_the_workflow_at_once(
     )
     with pytest.raises(WorkflowFailureError) as failure:
         await asyncio.wait_for(handle.result(), 10)
-    assert "AgentRequest" in str(failure.value.cause) or "one JSON object" in str(failure.value.cause)
+    assert "AgentRequest" in str(failure.value.cause) or "one JSON object" in str(
+        failure.value.cause
+    )
 
 
 async def test_a_service_needs_only_plain_json(app: Application) -> None:
@@ -436,7 +444,9 @@ async def test_a_reset_runs_later_steps_again_on_a_new_branch(app: Application) 
     assert first.head is not None
     app.model.follow([call("list_files"), finish("second")])
     reset = await _reset_to_second_think(app, handle.id)
-    second = await app.client.get_workflow_handle_for(AgentWorkflow.run, handle.id, run_id=reset).result()
+    second = await app.client.get_workflow_handle_for(
+        AgentWorkflow.run, handle.id, run_id=reset
+    ).result()
     assert (second.answer, second.head != first.head) == ("second", True)
     paths = [await app.store.path(head) for head in (first.head, second.head or "")]
     assert paths[0][0].id == paths[1][0].id
