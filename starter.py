@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from perdure.agents import Agents
+    from perdure.console.session import Session
     from perdure.contracts import AgentRequest
-    from perdure.session import Session
 
 APPLICATION = Path(__file__).resolve().parent
 COMPLETED, ENDED_OTHERWISE, WRONG_COMMAND_LINE, INTERRUPTED = 0, 1, 2, 130
@@ -68,8 +68,8 @@ def run(
 
     Ctrl-C leaves the run as it is, and `watch ID` goes on with it.
     """
-    from perdure import options
     from perdure.connection import is_configured
+    from perdure.console import options
 
     request = options.request(
         task=task,
@@ -98,7 +98,7 @@ async def _run(request: "AgentRequest", run_id: str, as_json: bool) -> int:
 
 
 async def _detach(request: "AgentRequest", run_id: str, as_json: bool) -> int:
-    from perdure.display import print_json, say
+    from perdure.console.display import print_json, say
 
     async with _session() as session:
         session.detach(run_id)
@@ -118,8 +118,8 @@ async def _start(client: "Client", request: "AgentRequest", run_id: str) -> None
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from perdure.attributes import of_request
+    from perdure.console.display import preview
     from perdure.contracts import TASK_QUEUE
-    from perdure.display import preview
     from workflows.agent import AgentWorkflow
 
     try:
@@ -144,13 +144,13 @@ async def _start(client: "Client", request: "AgentRequest", run_id: str) -> None
 @app.command()
 def watch(id: RunId, as_json: Json = False) -> None:
     """Go on with a run, show its steps and print its answer."""
-    from perdure import options
+    from perdure.console import options
 
     _carry_out(_watch(options.run_id(id), as_json))
 
 
 async def _watch(run_id: str, as_json: bool) -> int:
-    from perdure.reports import show_ended
+    from perdure.console.reports import show_ended
     from perdure.settings import Settings
 
     ended = await show_ended(Settings.load(), run_id, as_json=as_json)
@@ -163,7 +163,7 @@ async def _watch(run_id: str, as_json: bool) -> int:
 @app.command()
 def cancel(id: RunId, as_json: Json = False) -> None:
     """Cancel a run and wait for its end; what it has done so far is kept."""
-    from perdure import options
+    from perdure.console import options
 
     _carry_out(_cancel(options.run_id(id), as_json))
 
@@ -182,7 +182,7 @@ async def _cancel(run_id: str, as_json: bool) -> int:
 @app.command()
 def show(id: RunId, as_json: Json = False) -> None:
     """Print a run's transcript; with --json the whole of it. Starts nothing."""
-    from perdure import options, reports
+    from perdure.console import options, reports
     from perdure.settings import Settings
 
     _carry_out(reports.show(Settings.load(), options.run_id(id), as_json=as_json))
@@ -195,7 +195,7 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List runs with status, agent, steps and cost. Starts nothing."""
-    from perdure import reports
+    from perdure.console import reports
     from perdure.settings import Settings
 
     _carry_out(reports.list_runs(Settings.load(), status, limit, as_json=as_json))
@@ -206,7 +206,7 @@ def tell(
     id: RunId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is told.")]
 ) -> None:
     """Send a message to a running agent, which reads it before its next step."""
-    from perdure import options
+    from perdure.console import options
     from perdure.contracts import Message
     from workflows.agent import AgentWorkflow
 
@@ -216,7 +216,7 @@ def tell(
 @app.command()
 def pause(id: RunId) -> None:
     """Hold a run before its next step."""
-    from perdure import options
+    from perdure.console import options
     from workflows.agent import AgentWorkflow
 
     _carry_out(_update(options.run_id(id), AgentWorkflow.pause))
@@ -225,7 +225,7 @@ def pause(id: RunId) -> None:
 @app.command()
 def resume(id: RunId) -> None:
     """Let a paused run go on; stay with it by `watch ID`."""
-    from perdure import options
+    from perdure.console import options
     from workflows.agent import AgentWorkflow
 
     _carry_out(_update(options.run_id(id), AgentWorkflow.resume))
@@ -234,7 +234,7 @@ def resume(id: RunId) -> None:
 async def _update(run_id: str, update: Any, *message: Any) -> int:
     from temporalio.client import WorkflowUpdateFailedError
 
-    from perdure.display import say
+    from perdure.console.display import say
 
     async with _session() as session:
         handle = session.client.get_workflow_handle(run_id)
@@ -264,9 +264,9 @@ def down() -> None:
 
 
 async def _down() -> int:
-    from perdure.display import say
-    from perdure.home import Home
-    from perdure.parts import end_host
+    from perdure.console.display import say
+    from perdure.hosting.home import Home
+    from perdure.hosting.parts import end_host
     from perdure.settings import Settings
 
     home = Home.prepare(Settings.load().home)
@@ -280,7 +280,7 @@ async def _down() -> int:
 @app.command("doctor")
 def examine(as_json: Json = False) -> None:
     """Say of each part that is needed whether it is here, and how to get it."""
-    from perdure.doctor import doctor
+    from perdure.console.doctor import doctor
     from perdure.settings import Settings
 
     _carry_out(doctor(Settings.load(), as_json=as_json))
@@ -289,7 +289,7 @@ def examine(as_json: Json = False) -> None:
 @app.command()
 def agents(as_json: Json = False) -> None:
     """List the ready-made agents."""
-    from perdure.display import print_json, results, table
+    from perdure.console.display import print_json, results, table
 
     known = _agents().all()
     if as_json:
@@ -308,8 +308,8 @@ def _agents() -> "Agents":
 
 
 def _session() -> "AbstractAsyncContextManager[Session]":
-    from perdure.parts import host_command
-    from perdure.session import session
+    from perdure.console.session import session
+    from perdure.hosting.parts import host_command
     from perdure.settings import Settings
 
     return session(Settings.load(), host_command(str(APPLICATION / "worker.py")))

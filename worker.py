@@ -23,10 +23,10 @@ from perdure.agents import Agents
 from perdure.connection import connect, is_configured, register_search_attributes, run_guarded
 from perdure.contracts import ACT_QUEUE, TASK_QUEUE, THINK_QUEUE
 from perdure.errors import PerdureError
-from perdure.host import HostExists, hosting
+from perdure.hosting.host import HostExists, hosting
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
-from perdure.model.local import LocalModel
+from perdure.model.local.child import LocalModel
 from perdure.model.thinker import Thinker
 from perdure.opening import Opening
 from perdure.settings import Settings

@@ -1,4 +1,4 @@
-"""The bare workflow that ours is compared with, and its worker: `python -m benchmarks.bare ADDRESS`."""
+"""The bare workflow that ours is compared with; `python -m benchmarks.bare ADDRESS` hosts it."""
 
 import asyncio
 import sys

@@ -22,8 +22,8 @@ from temporalio.client import Client
 
 from perdure.connection import connect, run_guarded
 from perdure.contracts import TASK_QUEUE, AgentRequest, AgentResult, AgentSpec, Limits
-from perdure.ports import free_port
-from perdure.server import EmbeddedServer
+from perdure.hosting.ports import free_port
+from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 from perdure.testing.replies import Reply, call, calls, finish
 from perdure.testing.script import ChatRequest

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from perdure.contracts import AgentSpec
-from perdure.model.local import LocalModel
-from perdure.model.local_examples import (
+from perdure.model.local.child import LocalModel
+from perdure.model.local.examples import (
     INSTRUCTIONS,
     TEMPERATURE,
     TOOLS,

@@ -26,11 +26,11 @@ from temporalio.client import Client
 
 from perdure.connection import connect, run_guarded
 from perdure.contracts import TASK_QUEUE, AgentRequest, AgentSpec
+from perdure.hosting.ports import free_port
+from perdure.hosting.server import EmbeddedServer
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
-from perdure.model.local import LocalModel
-from perdure.ports import free_port
-from perdure.server import EmbeddedServer
+from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.testing.replies import call, finish
@@ -107,7 +107,7 @@ class Scene:
             AgentWorkflow.run, request, id=f"agent-{uuid4().hex}", task_queue=TASK_QUEUE
         )
         pid = await self._busy(handle.first_execution_run_id or "")
-        await asyncio.sleep(random.uniform(1, 3))  # noqa: S311 - no secret
+        await asyncio.sleep(random.uniform(1, 3))
         killed = datetime.now(UTC)
         await self._kill(self.workers.pop(pid))
         if everything:
@@ -119,7 +119,7 @@ class Scene:
 
     async def _busy(self, run: str) -> int:
         busy = self.home / "workspaces" / run / BUSY
-        while not (busy.exists() and busy.read_text()):  # noqa: ASYNC110 - another process writes it
+        while not (busy.exists() and busy.read_text()):
             await asyncio.sleep(0.05)
         return int(busy.read_text())
 

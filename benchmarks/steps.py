@@ -9,7 +9,6 @@ which answers at once with 1 KB) and acts (reads 1 KB from a file), and stores b
 
 import argparse
 import asyncio
-import json
 import os
 import sqlite3
 import statistics
@@ -31,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.bare import BARE_QUEUE, Bare
 from perdure.connection import connect, run_guarded
 from perdure.contracts import TASK_QUEUE, AgentRequest
-from perdure.server import EmbeddedServer
+from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 from perdure.testing.replies import Completion, call, calls, finish
 from perdure.testing.script import dump_script
@@ -179,7 +178,8 @@ async def _bytes(client: Client, home: Path, steps: int) -> None:
     history = (await handle.describe()).raw_description.workflow_execution_info.history_size_bytes
     stored = _store_bytes(home) - before
     print(
-        f"\nBytes a step of 1 KB reply and 1 KB result: history {history / steps:.0f}, store {stored / steps:.0f}"
+        "\nBytes a step of 1 KB reply and 1 KB result:"
+        f" history {history / steps:.0f}, store {stored / steps:.0f}"
     )
 
 

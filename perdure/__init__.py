@@ -1,1 +1,1 @@
-"""Durable language-model agents: the shared parts that the worker, the command line and other projects use."""
+"""Durable language-model agents: what worker, command line and other projects share."""

@@ -7,7 +7,7 @@ import pytest
 
 from perdure.connection import connect, is_configured, run_guarded
 from perdure.errors import ServerError
-from perdure.ports import free_port
+from perdure.hosting.ports import free_port
 
 
 async def test_an_unreachable_server_is_an_error_with_a_cure() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from perdure.home import Home
-from perdure.ports import free_port
+from perdure.hosting.home import Home
+from perdure.hosting.ports import free_port
 from perdure.testing.process import ScriptedModelProcess
 from perdure.testing.replies import call, calls, finish, slow
 from perdure.testing.script import Attempts

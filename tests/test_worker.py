@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.home import Home
-from perdure.ports import free_port
+from perdure.hosting.home import Home
+from perdure.hosting.ports import free_port
 
 WORKER = Path(__file__).parent.parent / "worker.py"
 

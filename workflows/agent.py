@@ -12,9 +12,9 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
-    TimeoutError,
     is_cancelled_exception,
 )
+from temporalio.exceptions import TimeoutError as TimedOut
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
@@ -124,7 +124,7 @@ class AgentWorkflow:
             try:
                 decision = await self._think(journal)
             except ActivityError as error:
-                if isinstance(error.cause, TimeoutError) and (limit := self._limit(journal)):
+                if isinstance(error.cause, TimedOut) and (limit := self._limit(journal)):
                     return await self._hand_over(journal, *limit)
                 raise
             if result := await self._follow(journal, decision):
@@ -315,7 +315,7 @@ class AgentWorkflow:
         """Whether `condition` came true within `time`."""
         try:
             await workflow.wait_condition(condition, timeout=time, timeout_summary=summary[:200])
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         return True
 

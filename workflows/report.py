@@ -11,7 +11,14 @@ def markdown(state: RunState, task: str, recent: Sequence[str]) -> str:
     lines = [
         f"**{state.status}** — {state.doing}",
         "",
-        f"{state.agent} on {state.model} · {state.steps} steps · {state.usage.tokens:,} tokens · {cost}",
+        " · ".join(
+            (
+                f"{state.agent} on {state.model}",
+                f"{state.steps} steps",
+                f"{state.usage.tokens:,} tokens",
+                cost,
+            )
+        ),
         "",
         f"> {task}",
         "",

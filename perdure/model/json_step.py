@@ -12,7 +12,7 @@ from perdure.tools.offer import Offer
 FINISH = "finish"
 
 
-class NotAStep(Exception):  # noqa: N818 - it is no error: the model is told
+class NotAStep(Exception):
     """The reply is not a JSON step; the message says why, in words for the model."""
 
 

@@ -10,7 +10,7 @@ from perdure.contracts import AgentSpec
 from perdure.errors import ToolError
 from perdure.model import json_step
 from perdure.model.catalog import Model
-from perdure.model.local_examples import INSTRUCTIONS, example_messages
+from perdure.model.local.examples import INSTRUCTIONS, example_messages
 from perdure.model.reply import EMPTY, RequestedCall, find_problem
 from perdure.model.transcript import ChatMessage, Exchange, native_messages
 from perdure.tools.arguments import parse

@@ -5,8 +5,6 @@ import time
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from perdure.contracts import ActInput, Observation
 from perdure.errors import ToolError
 from perdure.store.store import Store

@@ -35,7 +35,7 @@ def explained(action: str, path: str) -> Iterator[None]:
 
 @contextmanager
 def opened(place: Path, path: str) -> Iterator[TextIO]:
-    """The text of the regular file at `place`; bytes that are not UTF-8 show as `\\xe9`.
+    r"""The text of the regular file at `place`; bytes that are not UTF-8 show as `\xe9`.
 
     Raises:
         ToolError: `path`, as the model calls it, is something else than a text file.

@@ -17,7 +17,7 @@ from perdure.connection import connect, register_search_attributes, run_guarded
 from perdure.contracts import AgentResult
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
-from perdure.model.local import LocalModel
+from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
 from perdure.store.engine import create_engine
 from perdure.store.store import Row, Store

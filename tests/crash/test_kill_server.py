@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from perdure.connection import connect
-from perdure.server import EmbeddedServer
+from perdure.hosting.server import EmbeddedServer
 from tests.crash.trial import Trial, running_server
 from tests.crash.verdict import judge
 
@@ -27,7 +27,7 @@ async def test_a_killed_server_costs_nothing(tmp_path: Path) -> None:
     """Five kills at random moments: nothing is doubled, and each message is seen once."""
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - what a failure is repeated with
-    moment = random.Random(seed)  # noqa: S311 - no secret
+    moment = random.Random(seed)
     async with running_server(tmp_path) as server:
         client = await connect(server.address)
         async with Trial(client, tmp_path / "run", steps=100_000) as trial:

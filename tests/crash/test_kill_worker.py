@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.server import EmbeddedServer
+from perdure.hosting.server import EmbeddedServer
 from tests.crash.trial import Trial, in_namespace, running_server
 from tests.crash.verdict import Verdict, judge
 

@@ -25,7 +25,7 @@ async def _kill_at_random(trial: Trial, moment: random.Random) -> None:
 
 
 async def _run(address: str, home: Path, number: int, seed: int) -> Verdict:
-    moment = random.Random(seed * RUNS + number)  # noqa: S311 - no secret
+    moment = random.Random(seed * RUNS + number)
     client = await in_namespace(address, f"run-{number}")
     async with Trial(client, home / f"run-{number}", steps=100_000) as trial:
         trial.reply_seconds, trial.tool_seconds = 0.03, 0.03

@@ -20,7 +20,6 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from perdure import leash
 from perdure.connection import connect, register_search_attributes
 from perdure.contracts import (
     TASK_QUEUE,
@@ -31,8 +30,9 @@ from perdure.contracts import (
     Message,
     RunState,
 )
-from perdure.ports import free_port
-from perdure.server import EmbeddedServer
+from perdure.hosting import leash
+from perdure.hosting.ports import free_port
+from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 from perdure.testing.replies import Reply, call, calls, finish, slow
 from perdure.testing.script import ChatRequest
@@ -207,7 +207,7 @@ class Trial:
         step = request.place + 1
         if self._is_due(f"request:{step}"):
             self._worker.kill()
-            while self.model.connected:  # noqa: ASYNC110 - the end of a connection
+            while self.model.connected:
                 await asyncio.sleep(0.01)
         if f"reply:{step}" in self._crashes:
             # Stopped, so that it stores nothing between the reply and the kill.

@@ -27,10 +27,10 @@ from perdure.contracts import (
     Message,
     RunStatus,
 )
+from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
-from perdure.model.local import LocalModel
-from perdure.server import binary
+from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.testing.replies import call, calls, empty, finish, slow
@@ -106,7 +106,7 @@ async def _steer(handle: Handle) -> None:
 
 
 async def _until(handle: Handle, status: RunStatus) -> None:
-    while (await handle.query(AgentWorkflow.status)).status != status:  # noqa: ASYNC110 - a server's state
+    while (await handle.query(AgentWorkflow.status)).status != status:
         await asyncio.sleep(0.05)
 
 

@@ -148,7 +148,7 @@ def test_a_past_step_without_its_result_is_said_to_be_lost() -> None:
 @pytest.mark.parametrize(("problem", "is_final"), [(None, True), ("Empty.", False)])
 def test_a_past_answer_was_final_unless_it_was_of_no_use(
     problem: str | None,
-    is_final: bool,  # noqa: FBT001 - given by name
+    is_final: bool,
 ) -> None:
     """A second task on top of an answer shows it as the end that it was."""
     (message,) = json_messages([Exchange([], make_turn(thought="42", problem=problem))])

@@ -203,9 +203,8 @@ def only_arguments(a: int) -> None:
 
 
 def only_described(a: int) -> None:
-    """
-    Args:
-        a: A number.
+    """Args:
+    a: A number.
     """
 
 

@@ -17,9 +17,9 @@ from temporalio.testing import WorkflowEnvironment
 from perdure import attributes
 from perdure.contracts import TASK_QUEUE, AgentRequest, AgentResult
 from perdure.errors import ToolError
+from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
-from perdure.server import binary
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.testing.scripted_model import ScriptedModel

@@ -17,7 +17,7 @@ from perdure.attributes import AGENT_STATUS
 from perdure.connection import connect, is_configured
 from perdure.contracts import RunState, RunStatus, Usage
 from perdure.errors import ServerError
-from perdure.home import Home
+from perdure.hosting.home import Home
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 from perdure.store.store import RunSummary

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.contracts import AgentResult, RunStatus, Usage
 from perdure.errors import UnknownRun
-from perdure.parts import Parts
+from perdure.hosting.parts import Parts
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 from perdure.store.store import Store

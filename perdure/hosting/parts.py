@@ -13,9 +13,9 @@ from temporalio.client import Client
 
 from perdure.connection import connect, is_configured
 from perdure.errors import ServerError
-from perdure.home import Home, HostRecord
-from perdure.lock import FileLock
-from perdure.logs import last_lines, open_log
+from perdure.hosting.home import Home, HostRecord
+from perdure.hosting.lock import FileLock
+from perdure.hosting.logs import last_lines, open_log
 from perdure.settings import Settings
 
 _START_SECONDS = 90.0

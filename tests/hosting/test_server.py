@@ -20,8 +20,8 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from perdure import attributes
 from perdure.connection import connect, register_search_attributes
 from perdure.errors import ServerError
-from perdure.lock import FileLock
-from perdure.server import RETENTION, EmbeddedServer
+from perdure.hosting.lock import FileLock
+from perdure.hosting.server import RETENTION, EmbeddedServer
 from perdure.settings import Settings
 
 
@@ -83,7 +83,7 @@ def test_the_server_ends_with_a_killed_owner(tmp_path: Path) -> None:
     """Nothing is left running after kill -9 of the process that started it."""
     program = (
         "import sys, asyncio; from pathlib import Path\n"
-        "from perdure.server import EmbeddedServer; from perdure.settings import Settings\n"
+        "from perdure.hosting.server import EmbeddedServer; from perdure.settings import Settings\n"
         "async def main():\n"
         "    server = await EmbeddedServer.start(Settings(home=Path(sys.argv[1])))\n"
         "    print(server.pid, flush=True)\n"

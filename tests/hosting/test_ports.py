@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import ServerError
-from perdure.ports import Ports
+from perdure.hosting.ports import Ports
 from perdure.settings import Settings
 
 

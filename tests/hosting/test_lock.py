@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from perdure.lock import FileLock, is_held
+from perdure.hosting.lock import FileLock, is_held
 
 
 def test_an_exclusive_lock_keeps_everyone_else_out(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ async def test_waiting_for_a_lock_has_an_end(tmp_path: Path) -> None:
 def test_a_killed_holder_loses_the_lock(tmp_path: Path) -> None:
     """After kill -9 nobody has to clean up."""
     program = (
-        "import sys, pathlib, perdure.lock;"
-        "perdure.lock.FileLock(pathlib.Path(sys.argv[1])).try_acquire();"
+        "import sys, pathlib, perdure.hosting.lock;"
+        "perdure.hosting.lock.FileLock(pathlib.Path(sys.argv[1])).try_acquire();"
         "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

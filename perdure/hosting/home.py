@@ -9,8 +9,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perdure.errors import ServerError
-from perdure.lock import is_held
-from perdure.server import is_alive
+from perdure.hosting.lock import is_held
+from perdure.hosting.server import is_alive
 
 
 class HostRecord(BaseModel):

@@ -1,14 +1,14 @@
 """The commands that only read the store: they start nothing, and give their exit code."""
 
+from perdure.console.display import cost, ending, print_json, print_result, progress, results, table
+from perdure.console.standing import listing, reachable, status_of
+from perdure.console.transcript import Transcript, heading
 from perdure.contracts import AgentResult, RunStatus
-from perdure.display import cost, ending, print_json, print_result, progress, results, table
 from perdure.errors import UnknownRun
 from perdure.settings import Settings
-from perdure.standing import listing, reachable, status_of
 from perdure.store.reader import is_made, reading
 from perdure.store.store import Store
 from perdure.store.tables import Run
-from perdure.transcript import Transcript, heading
 
 
 async def show(settings: Settings, run_id: str, *, as_json: bool) -> int:

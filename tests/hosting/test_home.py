@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from perdure.errors import ServerError
-from perdure.home import Home, HostRecord, differences, fingerprints
-from perdure.lock import FileLock
+from perdure.hosting.home import Home, HostRecord, differences, fingerprints
+from perdure.hosting.lock import FileLock
 
 
 @pytest.fixture

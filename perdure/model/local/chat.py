@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field
 
-from perdure.model.grammar import Schema, enforceable, grammar_of, step_schema
+from perdure.model.local.grammar import Schema, enforceable, grammar_of, step_schema
 
 MOST_TOKENS = 512
 """Of one reply, when the request sets no limit."""

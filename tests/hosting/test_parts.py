@@ -15,10 +15,10 @@ from temporalio.client import Client
 
 from perdure.connection import has_worker
 from perdure.errors import ServerError
-from perdure.home import Home
-from perdure.parts import Elsewhere, Hosted, Parts, attached, end_host, host_command
-from perdure.ports import free_port
-from perdure.server import EmbeddedServer
+from perdure.hosting.home import Home
+from perdure.hosting.parts import Elsewhere, Hosted, Parts, attached, end_host, host_command
+from perdure.hosting.ports import free_port
+from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 
 COMMAND = host_command(str(Path(__file__).parent.parent / "worker.py"))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from perdure.display import clean, preview, print_json, results, table
+from perdure.console.display import clean, preview, print_json, results, table
 
 
 @pytest.mark.parametrize(

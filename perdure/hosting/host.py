@@ -12,10 +12,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.connection import USUAL_ADDRESS, connect
 from perdure.errors import PerdureError, ServerError
-from perdure.home import Home, HostRecord, fingerprints
-from perdure.lock import FileLock
-from perdure.ports import is_free
-from perdure.server import EmbeddedServer
+from perdure.hosting.home import Home, HostRecord, fingerprints
+from perdure.hosting.lock import FileLock
+from perdure.hosting.ports import is_free
+from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 
 _IDLE_POLL_SECONDS = 0.5
@@ -32,7 +32,9 @@ class HostExists(ServerError):
 class Host:
     """A home's host, between taking and losing its lock."""
 
-    def __init__(self, home: Home, client: Client, server: EmbeddedServer | None, ui: str | None):
+    def __init__(
+        self, home: Home, client: Client, server: EmbeddedServer | None, ui: str | None
+    ) -> None:
         self.home = home
         self.client = client
         self._server = server

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client
 
 from perdure.connection import has_worker
+from perdure.console.display import print_result, progress, say
+from perdure.console.follow import feed_of, follow
+from perdure.console.transcript import Transcript
 from perdure.contracts import RunStatus
-from perdure.display import print_result, progress, say
 from perdure.errors import ServerError
-from perdure.follow import feed_of, follow
-from perdure.home import Home, differences
-from perdure.parts import Parts, attached
+from perdure.hosting.home import Home, differences
+from perdure.hosting.parts import Parts, attached
 from perdure.settings import Settings
-from perdure.transcript import Transcript
 
 
 class Session:

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.text import Text
 
+from perdure.console.display import clean, consumption, preview
 from perdure.contracts import AgentResult, Usage
-from perdure.display import clean, consumption, preview
 from perdure.store.tables import Run, StoredEntry, Turn
 
 _LONG = 4000

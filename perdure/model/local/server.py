@@ -1,4 +1,4 @@
-"""Serve the small local model on 127.0.0.1: python -m perdure.model.local_server --port 0.
+"""Serve the small local model on 127.0.0.1: python -m perdure.model.local.server --port 0.
 
 Prints one line of JSON with its `url` when it is ready, and ends when its standard input does: the
 system closes that pipe however the parent dies. A process of its own, because a crash of native
@@ -19,13 +19,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from perdure.errors import PerdureError, UnknownModel
-from perdure.model.gguf import find_gguf, require_engine
-from perdure.model.local_chat import (
+from perdure.model.local.chat import (
     ChatRequest,
     GrammarRefused,
     completion_of,
     prompt_of,
 )
+from perdure.model.local.gguf import find_gguf, require_engine
 
 CONTEXT_WINDOW = 4096
 """Tokens of one request and its reply."""

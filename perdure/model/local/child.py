@@ -8,7 +8,7 @@ from collections import deque
 from contextlib import suppress
 
 from perdure.errors import UnknownModel
-from perdure.model.gguf import find_gguf, require_engine
+from perdure.model.local.gguf import find_gguf, require_engine
 
 START_SECONDS = 60.0
 """Loading takes a second; a cold disk or a busy machine takes more."""
@@ -62,7 +62,7 @@ class _Child:
     async def start(cls, gguf: str) -> "_Child":
         # A session of its own: Ctrl-C is for the worker, which may still need the model to finish.
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "perdure.model.local_server", "--gguf", gguf),
+            *(sys.executable, "-m", "perdure.model.local.server", "--gguf", gguf),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

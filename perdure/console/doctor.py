@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from perdure.connection import connect, has_worker, is_configured
-from perdure.display import print_json, results, say, table
+from perdure.console.display import print_json, results, say, table
 from perdure.errors import PerdureError
-from perdure.home import Home
+from perdure.hosting.home import Home
+from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
-from perdure.model.gguf import find_gguf, require_engine
-from perdure.server import binary
+from perdure.model.local.gguf import find_gguf, require_engine
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from perdure.model.grammar import enforceable, step_schema
-from perdure.model.local_chat import ChatRequest, completion_of, prompt_of
-from perdure.model.local_examples import INSTRUCTIONS, example_messages
-from perdure.model.local_server import chat
+from perdure.model.local.chat import ChatRequest, completion_of, prompt_of
+from perdure.model.local.examples import INSTRUCTIONS, example_messages
+from perdure.model.local.grammar import enforceable, step_schema
+from perdure.model.local.server import chat
 
 READ = {
     "title": "read_file",

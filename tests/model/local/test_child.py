@@ -14,12 +14,12 @@ import pytest_asyncio
 from openai import AsyncOpenAI, BadRequestError
 
 from perdure.errors import UnknownModel
-from perdure.model.local import LocalModel
-from perdure.model.local_examples import INSTRUCTIONS, example_messages
+from perdure.model.local.child import LocalModel
+from perdure.model.local.examples import INSTRUCTIONS, example_messages
 
 PARENT = """
 import asyncio
-from perdure.model.local import LocalModel
+from perdure.model.local.child import LocalModel
 
 async def main():
     model = LocalModel()

@@ -17,12 +17,12 @@ from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
 from temporalio.client import Client
 
-from perdure import leash
 from perdure.connection import connect, register_search_attributes
 from perdure.errors import ServerError
-from perdure.lock import FileLock
-from perdure.logs import last_lines, open_log
-from perdure.ports import Ports
+from perdure.hosting import leash
+from perdure.hosting.lock import FileLock
+from perdure.hosting.logs import last_lines, open_log
+from perdure.hosting.ports import Ports
 from perdure.settings import Settings
 
 # What makes the development server fast and still durable against kill -9 of itself.

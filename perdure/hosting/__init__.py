@@ -1,0 +1,1 @@
+"""One machine's processes: the data directory, the embedded server, and their host."""
