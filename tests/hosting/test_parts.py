@@ -21,7 +21,7 @@ from perdure.hosting.ports import free_port
 from perdure.hosting.server import EmbeddedServer
 from perdure.settings import Settings
 
-COMMAND = host_command(str(Path(__file__).parent.parent / "worker.py"))
+COMMAND = host_command(str(Path(__file__).parents[2] / "worker.py"))
 
 pytestmark = pytest.mark.filterwarnings(
     # The host outlives, by design, the command that has started it.

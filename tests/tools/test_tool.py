@@ -203,9 +203,10 @@ def only_arguments(a: int) -> None:
 
 
 def only_described(a: int) -> None:
-    """Args:
-    a: A number.
     """
+    Args:
+        a: A number.
+    """  # noqa: D212 - what is tested
 
 
 def no_annotation(a) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - what is tested

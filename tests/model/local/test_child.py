@@ -116,4 +116,4 @@ async def test_a_model_file_that_cannot_be_loaded_is_explained() -> None:
     """The last lines of the server's standard error are in the message."""
     with pytest.raises(UnknownModel, match="did not start") as failure:
         await LocalModel(__file__).url()
-    assert "test_local.py" in str(failure.value)
+    assert "test_child.py" in str(failure.value)
