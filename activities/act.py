@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
+from activities.once import Once
 from perdure.contracts import ActInput, Observation
 
 if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
@@ -16,6 +17,7 @@ class Act:
 
     def __init__(self, runner: "Runner") -> None:
         self._runner = runner
+        self._once: Once[Observation] = Once()
 
     @activity.defn
     async def act(self, request: ActInput) -> Observation:
@@ -23,4 +25,4 @@ class Act:
         if recalled := await self._runner.recall(request):
             return recalled
         with heartbeating():
-            return await self._runner.act(request)
+            return await self._once.run(request.key, lambda: self._runner.act(request))

@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.failure import final
 from activities.heartbeat import heartbeating
+from activities.once import Once
 from perdure.contracts import Decision, ThinkInput
 from perdure.errors import ModelBusy, PerdureError
 
@@ -20,6 +21,7 @@ class Think:
 
     def __init__(self, thinker: "Thinker") -> None:
         self._thinker = thinker
+        self._once: Once[Decision] = Once()
 
     @activity.defn
     async def think(self, request: ThinkInput) -> Decision:
@@ -28,7 +30,7 @@ class Think:
             return recalled
         with heartbeating():
             try:
-                return await self._thinker.think(request)
+                return await self._once.run(request.key, lambda: self._thinker.think(request))
             except ModelBusy as error:
                 delay = timedelta(seconds=error.retry_after) if error.retry_after else None
                 raise ApplicationError(

@@ -57,12 +57,23 @@ class EmbeddedServer:
         """Start the home's server and wait until it answers; an orphaned one is stopped first."""
         lock = await _sole_owner(settings.home)
         try:
-            server = cls(settings.home, Ports.choose(settings), lock)
-            await server.launch()
+            return await cls._launched(settings, lock)
         except BaseException:
             lock.close()
             raise
-        return server
+
+    @classmethod
+    async def _launched(cls, settings: Settings, lock: FileLock) -> Self:
+        while True:
+            server = cls(settings.home, Ports.choose(settings), lock)
+            try:
+                await server.launch()
+            except ServerError:
+                # Another server may have taken a port between our choice and our start.
+                if Ports.choose(settings) == server.ports:
+                    raise
+            else:
+                return server
 
     @property
     def address(self) -> str:
