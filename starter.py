@@ -101,8 +101,8 @@ async def _detach(request: "AgentRequest", run_id: str, as_json: bool) -> int:
     from perdure.console.display import print_json, say
 
     async with _session() as session:
-        session.detach(run_id)
-        await _start(session.client, request, run_id)
+        with session.detaching(run_id):
+            await _start(session.client, request, run_id)
         say(
             f"It goes on by itself; `starter.py watch {run_id}` shows it. {session.address(run_id)}"
         )
@@ -195,10 +195,11 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List runs with status, agent, steps and cost. Starts nothing."""
-    from perdure.console import reports
+    from perdure.console import options, reports
     from perdure.settings import Settings
 
-    _carry_out(reports.list_runs(Settings.load(), status, limit, as_json=as_json))
+    wanted = options.status(status)
+    _carry_out(reports.list_runs(Settings.load(), wanted, limit, as_json=as_json))
 
 
 @app.command()
@@ -207,10 +208,9 @@ def tell(
 ) -> None:
     """Send a message to a running agent, which reads it before its next step."""
     from perdure.console import options
-    from perdure.contracts import Message
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), AgentWorkflow.tell, Message(text=text)))
+    _carry_out(_update(options.run_id(id), "is told", AgentWorkflow.tell, options.message(text)))
 
 
 @app.command()
@@ -219,7 +219,7 @@ def pause(id: RunId) -> None:
     from perdure.console import options
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), AgentWorkflow.pause))
+    _carry_out(_update(options.run_id(id), "pauses before its next step", AgentWorkflow.pause))
 
 
 @app.command()
@@ -228,21 +228,27 @@ def resume(id: RunId) -> None:
     from perdure.console import options
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), AgentWorkflow.resume))
+    _carry_out(_update(options.run_id(id), "goes on", AgentWorkflow.resume))
 
 
-async def _update(run_id: str, update: Any, *message: Any) -> int:
+async def _update(run_id: str, done: str, update: Any, *arguments: Any) -> int:
     from temporalio.client import WorkflowUpdateFailedError
+    from temporalio.service import RPCError, RPCStatusCode
 
     from perdure.console.display import say
 
     async with _session() as session:
         handle = session.client.get_workflow_handle(run_id)
         try:
-            state = await handle.execute_update(update, *message)
+            await handle.execute_update(update, *arguments)
         except WorkflowUpdateFailedError as error:
             raise PerdureError(str(error.cause)) from error
-    say(f"{run_id}: {state.status}, {state.doing}")
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
+            message = f"Run '{run_id}' has ended, or there is none. See `starter.py list`."
+            raise UnknownRun(message) from None
+    say(f"{run_id} {done}.")
     return COMPLETED
 
 

@@ -22,7 +22,8 @@ class Act:
     @activity.defn
     async def act(self, request: ActInput) -> Observation:
         """Record the result of `request.key`, or find it stored by an earlier attempt."""
-        if recalled := await self._runner.recall(request):
-            return recalled
         with heartbeating():
-            return await self._once.run(request.key, lambda: self._runner.act(request))
+            return await self._once.run(request.key, lambda: self._find_or_act(request))
+
+    async def _find_or_act(self, request: ActInput) -> Observation:
+        return await self._runner.recall(request) or await self._runner.act(request)

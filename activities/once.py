@@ -12,6 +12,8 @@ from temporalio import activity
 
 Result = TypeVar("Result")
 
+SECONDS_LONGEST = 25 * 60.0
+"""Less than the activity's own time-out, so that no attempt joins an effect that hangs."""
 SECONDS_UNCLAIMED = 30.0
 """How long an effect that the server gave up on goes on, for its next attempt to join."""
 
@@ -45,7 +47,7 @@ class Once(Generic[Result]):
     def _begin(
         self, key: str, effect: Callable[[], Coroutine[Any, Any, Result]]
     ) -> asyncio.Task[Result]:
-        task = self._running[key] = asyncio.create_task(effect())
+        task = self._running[key] = asyncio.create_task(_bounded(effect))
         task.add_done_callback(lambda _: self._forget(key, task))
         return task
 
@@ -57,6 +59,11 @@ class Once(Generic[Result]):
     def _end_unclaimed(self, key: str, task: asyncio.Task[Result]) -> None:
         if key not in self._attempts:
             task.cancel()
+
+
+async def _bounded(effect: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    async with asyncio.timeout(SECONDS_LONGEST):
+        return await effect()
 
 
 def _is_given_up() -> bool:

@@ -14,6 +14,9 @@ THINK_QUEUE = "perdure-think"
 ACT_QUEUE = "perdure-act"
 
 _NAME = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+FINISH, WAIT = "finish", "wait"
+"""The control tools, which the workflow carries out itself."""
+
 _LABEL = Field(default=None, min_length=1, max_length=200)
 """Something that runs are found by in Temporal."""
 
@@ -100,11 +103,11 @@ class AgentSpec(PublicContract):
 class AgentRequest(PublicContract):
     """One task for one agent: the input of `AgentWorkflow`."""
 
-    task: str = Field(min_length=1, max_length=200_000)
+    task: str = Field(pattern=r"\S", max_length=200_000)
     agent: str | AgentSpec = "assistant"
     model: str | None = _LABEL
     limits: Limits = Limits()
-    head: str | None = None
+    head: str | None = Field(default=None, pattern=r"^t-[0-9a-f]{24}$")
     """Turn to continue from: an earlier run's head, or any turn of its past to fork there."""
     conversation: str | None = _LABEL
     user: str | None = _LABEL
@@ -170,6 +173,8 @@ class Call(Contract):
     summary: str
     arguments: dict[str, Any] | None = None
     """For a control tool; the arguments of others stay in the store."""
+    digest: str = ""
+    """Of the whole call: two that are alike do the same."""
     problem: str | None = None
     """Why it cannot be carried out (unknown tool, wrong arguments); told to the model."""
 
@@ -202,6 +207,8 @@ class Observation(Contract):
     result: str
     status: Literal["ok", "error", "unknown"]
     preview: str
+    digest: str = ""
+    """Of the whole result: two that are alike say the same."""
 
 
 class AgentResult(Contract):
@@ -230,7 +237,7 @@ class Message(PublicContract):
     """A message for a running agent: the input of the update `tell`."""
 
     text: str = Field(min_length=1, max_length=32_000)
-    sender: str = "user"
+    sender: str = Field(default="user", max_length=64)
 
 
 class Progress(Contract):
@@ -244,6 +251,7 @@ class Progress(Contract):
     entries: tuple[Entry, ...]
     answer: str
     fruitless: int
+    last_step: str
     recent: tuple[str, ...]
 
 

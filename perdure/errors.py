@@ -22,6 +22,10 @@ class ModelBusy(PerdureError):
         """Seconds that the endpoint asks us to wait; None when it does not say."""
 
 
+class BrokenReply(ModelBusy):
+    """A reply came, and is not of the API's form; an endpoint that always does this is no use."""
+
+
 class ModelRefused(PerdureError):
     """No use in trying again: a wrong key, an unknown model, a request that is not accepted."""
 

@@ -39,6 +39,13 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("home")
+    @classmethod
+    def _is_no_file(cls, home: Path) -> Path:
+        if home.exists() and not home.is_dir():
+            raise ValueError("it is a file, and the data directory is a folder")
+        return home
+
     @classmethod
     def load(cls) -> Self:
         try:

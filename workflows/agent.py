@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
+    RetryState,
     is_cancelled_exception,
 )
 from temporalio.exceptions import TimeoutError as TimedOut
@@ -19,8 +19,9 @@ from temporalio.exceptions import TimeoutError as TimedOut
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from perdure import attributes
     from perdure.contracts import (
+        FINISH,
+        WAIT,
         ActInput,
         AgentRequest,
         AgentResult,
@@ -37,11 +38,14 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import effects
     from workflows.journal import Journal
-    from workflows.limits import reached
-    from workflows.report import markdown
+    from workflows.limits import out_of_time, reached
+    from workflows.outcome import Outcome
+    from workflows.report import found_by, markdown
 
 FRUITLESS_STEPS = 8
 """So many steps in a row that lead nowhere end a run as stuck."""
+MOST_PENDING_BYTES = 256_000
+"""Messages cross the history on their way to the store; Temporal's payloads end at 2 MB."""
 STEPS_BETWEEN_UPSERTS = 25
 """Each upsert costs the server about as much as a step, so the Web UI's counters lag behind."""
 
@@ -51,9 +55,11 @@ class AgentWorkflow:
     """In `AgentRequest`, out `AgentResult`; updates `tell`, `pause`, `resume`; query `status`."""
 
     def __init__(self) -> None:
+        self._request: AgentRequest | None = None
         self._journal: Journal | None = None
         self._inbox: list[Message] = []
         self._paused = False
+        self._closing = False
         self._keys = 0
         self._status = RunStatus.RUNNING
         self._doing = "opening"
@@ -61,13 +67,14 @@ class AgentWorkflow:
 
     @workflow.run
     async def run(self, request: AgentRequest) -> AgentResult:
+        self._request = request
         try:
             journal = self._journal = await self._begin(request)
-            result = await self._work(request, journal)
+            result = await self._work(journal)
         except (asyncio.CancelledError, ActivityError) as error:
             result = self._interrupted(error)
+        self._upsert()
         if self._journal is not None:
-            self._upsert(self._journal, request)
             await effects.close_run(CloseRun(run=self._journal.plan.run, result=result))
         return result
 
@@ -84,9 +91,18 @@ class AgentWorkflow:
         if not isinstance(message, Message):  # null, or more than one argument
             text = 'A message is one JSON object: {"text": "…"}.'
             raise ApplicationError(text, type="BadInput")
-        if self._result is not None:
-            text = f"The run has ended ({self._result.status}); start another one from its head."
+        if self._closing or self._result is not None:
+            text = "The run has ended, or is saying its last words. Start another from its head."
             raise ApplicationError(text, type="RunEnded")
+        pending = sum(len(each.text.encode()) for each in [*self._inbox, message])
+        if self._journal is not None:
+            pending += self._journal.pending_bytes
+        if pending > MOST_PENDING_BYTES:
+            text = (
+                f"The run has {pending:,} bytes of messages to read, more than"
+                f" {MOST_PENDING_BYTES:,}. Wait for its next step, or send less."
+            )
+            raise ApplicationError(text, type="InboxFull")
 
     @workflow.update
     def pause(self) -> RunState:
@@ -116,31 +132,31 @@ class AgentWorkflow:
 
     # The loop
 
-    async def _work(self, request: AgentRequest, journal: Journal) -> AgentResult:
+    async def _work(self, journal: Journal) -> AgentResult:
         while True:
-            await self._observe(request, journal)
+            await self._observe(journal)
             if limit := self._limit(journal):
                 return await self._hand_over(journal, *limit)
             try:
                 decision = await self._think(journal)
             except ActivityError as error:
-                if isinstance(error.cause, TimedOut) and (limit := self._limit(journal)):
-                    return await self._hand_over(journal, *limit)
-                raise
+                if not _ran_out_of_time(error) or journal.plan.limits.max_minutes is None:
+                    raise
+                return await self._hand_over(journal, *out_of_time(journal.plan.limits))
             if result := await self._follow(journal, decision):
                 return result
             if journal.fruitless >= FRUITLESS_STEPS:
-                reason = f"The last {FRUITLESS_STEPS} steps led nowhere; the transcript shows them."
-                return self._end(RunStatus.STUCK, journal.answer, reason)
+                reason = f"the last {FRUITLESS_STEPS} steps led nowhere"
+                return await self._hand_over(journal, RunStatus.STUCK, reason)
             if journal.steps % STEPS_BETWEEN_UPSERTS == 0:
-                self._upsert(journal, request)
+                self._upsert()
 
-    async def _observe(self, request: AgentRequest, journal: Journal) -> None:
+    async def _observe(self, journal: Journal) -> None:
         """Wait while paused, take in the messages, shed a history that has grown long."""
         if self._paused:
-            self._report(RunStatus.PAUSED, "paused")
+            self._stand(RunStatus.PAUSED, "paused")
             await self._until(lambda: not self._paused, self._time_left(journal), "paused")
-            self._report(RunStatus.RUNNING, "resumed")
+            self._stand(RunStatus.RUNNING, "resumed")
         if workflow.info().is_continue_as_new_suggested():
             await workflow.wait_condition(workflow.all_handlers_finished)
         for message in self._inbox:
@@ -148,8 +164,9 @@ class AgentWorkflow:
             journal.entries.append(Entry(kind="message", text=text))
         self._inbox.clear()
         if workflow.info().is_continue_as_new_suggested():
+            assert self._request is not None
             carried = {"task": journal.plan.task_preview, "progress": journal.carried()}
-            workflow.continue_as_new(request.model_copy(update=carried))
+            workflow.continue_as_new(self._request.model_copy(update=carried))
 
     async def _think(self, journal: Journal, closing: str | None = None) -> Decision:
         self._report(RunStatus.RUNNING, "thinking")
@@ -173,21 +190,22 @@ class AgentWorkflow:
         if decision.answer is not None:
             journal.remember("answered", useful=True)
             return None if self._inbox else self._end(RunStatus.COMPLETED, decision.answer)
-        ending = [call for call in decision.calls if call.tool == "finish" and not call.problem]
+        ending = [call for call in decision.calls if call.tool == FINISH and not call.problem]
         others = [call for call in decision.calls if call not in ending]
-        outcomes = await asyncio.gather(*(self._carry_out(journal, call) for call in others))
-        journal.entries += [entry for entry, _ in outcomes]
-        steps = [
-            f"{call.summary} → {seen}" for call, (_, seen) in zip(others, outcomes, strict=True)
-        ]
+        outcomes = await _all(self._carry_out(journal, call) for call in others)
+        journal.entries += [outcome.entry for outcome in outcomes]
         journal.remember(
-            "; ".join(steps) or "finish",
-            useful=any(not c.problem for c in decision.calls),
+            "; ".join(
+                f"{call.summary} → {outcome.seen}"
+                for call, outcome in zip(others, outcomes, strict=True)
+            )
+            or FINISH,
+            useful=any(not call.problem for call in decision.calls),
+            step=" ".join([call.digest for call in others] + [each.digest for each in outcomes]),
         )
-        went_well = all(seen.startswith("ok") for _, seen in outcomes)
         if not ending:
             return None
-        if went_well and not self._inbox:
+        if all(outcome.is_ok for outcome in outcomes) and not self._inbox:
             return self._finish(ending[0].arguments or {})
         for call in ending:
             journal.result(call.id, "Not ended yet: first look at what else this step brought.")
@@ -200,17 +218,16 @@ class AgentWorkflow:
         text = json.dumps(output, ensure_ascii=False)
         return self._end(RunStatus.COMPLETED, text, output=output)
 
-    async def _carry_out(self, journal: Journal, call: Call) -> tuple[Entry, str]:
-        """The call's result for the next think, and how it begins."""
+    async def _carry_out(self, journal: Journal, call: Call) -> Outcome:
         if call.problem is not None:
-            text = f"Not carried out: {call.problem}"
-            return Entry(kind="result", call=call.id, text=text), text
-        if call.tool == "wait":
+            return Outcome.said(call, f"Not carried out: {call.problem}", is_ok=False)
+        if call.tool == WAIT:
             text = await self._wait(journal, call.arguments or {})
-            return Entry(kind="result", call=call.id, text=text), f"ok: {text}"
+            now = workflow.now().isoformat()  # waiting once more is no repetition: time passed
+            return Outcome.said(call, text, is_ok=True, digest=now)
         return await self._act(journal, call)
 
-    async def _act(self, journal: Journal, call: Call) -> tuple[Entry, str]:
+    async def _act(self, journal: Journal, call: Call) -> Outcome:
         assert journal.head is not None
         self._report(RunStatus.RUNNING, call.summary)
         request = ActInput(run=journal.plan.run, key=self._key(), turn=journal.head, call=call.id)
@@ -219,23 +236,23 @@ class AgentWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            text = f"The outcome is unknown: {_sentence(error)}"
-            return Entry(kind="result", call=call.id, text=text), text
-        entry = Entry(kind="result", id=seen.result, call=call.id)
-        return entry, f"{seen.status}: {seen.preview}"
+            return Outcome.said(call, f"The outcome is unknown: {_sentence(error)}", is_ok=False)
+        return Outcome.observed(call, seen)
 
     async def _wait(self, journal: Journal, arguments: dict[str, Any]) -> str:
         began = workflow.now()
         about = arguments.get("reason") or f"{arguments['seconds']:g} seconds"
-        self._report(RunStatus.WAITING, f"waiting: {about}")
+        self._stand(RunStatus.WAITING, f"waiting: {about}")
         limits = (timedelta(seconds=arguments["seconds"]), self._time_left(journal))
         time = min(limit for limit in limits if limit is not None)
         woken = await self._until(lambda: bool(self._inbox), time, f"wait: {about}")
+        self._stand(RunStatus.RUNNING, "woken")
         seconds = (workflow.now() - began).total_seconds()
         return f"A message came after {seconds:.0f} s." if woken else f"Waited {seconds:.0f} s."
 
     async def _hand_over(self, journal: Journal, status: RunStatus, reason: str) -> AgentResult:
         """One last think without tools, for the best answer that there is."""
+        self._closing = True
         journal.notice(
             f"This run ends now: {reason}. No tool can be called any more. Give your best answer"
             " from what you have."
@@ -261,7 +278,7 @@ class AgentWorkflow:
         journal = Journal(plan=plan, started=workflow.now(), head=request.head)
         journal.entries.append(plan.task)
         self._journal = journal
-        self._upsert(journal, request)
+        self._upsert()
         if request.workspace is not None:
             await effects.prepare_workspace(run, request.workspace)
         return journal
@@ -325,20 +342,28 @@ class AgentWorkflow:
             plan, recent = self._journal.plan, self._journal.recent
             workflow.set_current_details(markdown(self.status(), plan.task_preview, recent))
 
-    def _upsert(self, journal: Journal, request: AgentRequest) -> None:
-        updates: list[SearchAttributeUpdate[Any]] = [
-            attributes.AGENT_NAME.value_set(journal.plan.agent),
-            attributes.AGENT_MODEL.value_set(journal.plan.model),
-            attributes.AGENT_STATUS.value_set(self._status),
-            attributes.AGENT_STEPS.value_set(journal.steps),
-        ]
-        if journal.usage.cost_usd is not None:
-            updates.append(attributes.AGENT_COST_USD.value_set(journal.usage.cost_usd))
-        if request.user is not None:
-            updates.append(attributes.USER_ID.value_set(request.user))
-        if request.conversation is not None:
-            updates.append(attributes.CONVERSATION_ID.value_set(request.conversation))
-        workflow.upsert_search_attributes(updates)
+    def _stand(self, status: RunStatus, doing: str) -> None:
+        """Enter or leave a state in which a run may stay for days, and is searched for."""
+        self._report(status, doing)
+        self._upsert()
+
+    def _upsert(self) -> None:
+        assert self._request is not None
+        workflow.upsert_search_attributes(found_by(self.status(), self._request))
+
+
+async def _all(outcomes: Iterable[Awaitable[Outcome]]) -> list[Outcome]:
+    """Every outcome; when one is cancelled, only after all of them have stopped."""
+    found = await asyncio.gather(*outcomes, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if isinstance(each, Outcome)]
+
+
+def _ran_out_of_time(error: ActivityError) -> bool:
+    """Also true when the next retry would come too late, which the server does not wait for."""
+    return isinstance(error.cause, TimedOut) or error.retry_state is RetryState.TIMEOUT
 
 
 def _sentence(error: ActivityError) -> str:

@@ -23,6 +23,8 @@ class Journal:
     """The best answer so far."""
     fruitless: int = 0
     """Steps in a row that led nowhere."""
+    last_step: str = ""
+    """What the last step called and got, as digests."""
     recent: list[str] = field(default_factory=list)
     """The latest steps, a line each."""
 
@@ -37,6 +39,7 @@ class Journal:
             entries=list(progress.entries),
             answer=progress.answer,
             fruitless=progress.fruitless,
+            last_step=progress.last_step,
             recent=list(progress.recent),
         )
 
@@ -50,6 +53,7 @@ class Journal:
             entries=tuple(self.entries),
             answer=self.answer,
             fruitless=self.fruitless,
+            last_step=self.last_step,
             recent=tuple(self.recent),
         )
 
@@ -68,8 +72,14 @@ class Journal:
     def notice(self, text: str) -> None:
         self.entries.append(Entry(kind="notice", text=text))
 
-    def remember(self, line: str, *, useful: bool) -> None:
-        """Note what a step did; one that is useless, or just like the last one, is fruitless."""
-        repeated = bool(self.recent) and self.recent[-1].partition(". ")[2] == line
+    def remember(self, line: str, *, useful: bool = True, step: str = "") -> None:
+        """Note what a step did; one that is of no use, or the last one over again, is fruitless."""
+        repeated = step != "" and step == self.last_step
         self.fruitless = 0 if useful and not repeated else self.fruitless + 1
+        self.last_step = step
         self.recent = [*self.recent, f"{self.steps}. {line}"][-RECENT_STEPS:]
+
+    @property
+    def pending_bytes(self) -> int:
+        """Size of the words that the next think is given; they cross the history."""
+        return sum(len((entry.text or "").encode()) for entry in self.entries)

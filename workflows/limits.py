@@ -5,6 +5,11 @@ from datetime import timedelta
 from perdure.contracts import Limits, RunStatus, Usage
 
 
+def out_of_time(limits: Limits) -> tuple[RunStatus, str]:
+    """How a run ends whose effects did not end in time."""
+    return RunStatus.OUT_OF_TIME, f"the limit of {limits.max_minutes:g} minutes is reached"
+
+
 def reached(
     limits: Limits, *, steps: int, usage: Usage, elapsed: timedelta
 ) -> tuple[RunStatus, str] | None:

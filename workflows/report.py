@@ -1,8 +1,26 @@
-"""A run's current details, in Markdown, for Temporal's Web UI."""
+"""What Temporal's Web UI shows and finds of a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from perdure.contracts import RunState
+from temporalio.common import SearchAttributeUpdate
+
+from perdure import attributes
+from perdure.contracts import AgentRequest, RunState
+
+
+def found_by(state: RunState, request: AgentRequest) -> list[SearchAttributeUpdate[Any]]:
+    """The search attributes of a run; those that have no value yet are left out."""
+    values = (
+        (attributes.AGENT_NAME, state.agent or None),
+        (attributes.AGENT_MODEL, state.model or None),
+        (attributes.AGENT_STATUS, str(state.status)),
+        (attributes.AGENT_STEPS, state.steps),
+        (attributes.AGENT_COST_USD, state.usage.cost_usd),
+        (attributes.USER_ID, request.user),
+        (attributes.CONVERSATION_ID, request.conversation),
+    )
+    return [key.value_set(value) for key, value in values if value is not None]  # type: ignore[arg-type] # each value is of its key's type
 
 
 def markdown(state: RunState, task: str, recent: Sequence[str]) -> str:

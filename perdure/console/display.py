@@ -80,7 +80,7 @@ def print_result(run_id: str, result: AgentResult, web_ui: str | None, *, as_jso
     progress().print(ending(result), soft_wrap=True)
     if as_json:
         print_json({"id": run_id, "web_ui": web_ui, **result.model_dump(mode="json")})
-    else:
+    elif result.answer:
         print(clean(result.answer), flush=True)
 
 

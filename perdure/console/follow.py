@@ -1,15 +1,19 @@
 """Following a run: what the store learns of it, until Temporal says that it has ended."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from perdure.console.display import say
+from perdure.console.trouble import Troubles
 from perdure.contracts import AgentResult, RunStatus, Usage
 from perdure.errors import UnknownRun
 from perdure.hosting.parts import Parts
@@ -21,6 +25,7 @@ from perdure.store.tables import Run, StoredEntry, Turn
 Row = Turn | StoredEntry
 
 _POLL_SECONDS = 0.3
+_POLLS_BETWEEN_TROUBLES = 5
 # Rows are stamped before they are committed, so one may appear behind another that was seen.
 _OVERLAP = timedelta(seconds=10)
 
@@ -39,7 +44,7 @@ class Feed:
     def __init__(self, store: Store | None, workflow_id: str) -> None:
         """Without a store, as where the workers keep theirs elsewhere, there is never news."""
         self._store = store
-        self._workflow_id = workflow_id
+        self.workflow_id = workflow_id
         self._seen: set[str] = set()
         self._since: datetime | None = None
         self.run: Run | None = None
@@ -50,7 +55,7 @@ class Feed:
             return []
         if self.run is None:
             with suppress(UnknownRun):
-                self.run = await self._store.find_run(self._workflow_id)
+                self.run = await self._store.find_run(self.workflow_id)
         if self.run is None:
             return []
         rows = await self._store.news(self.run.id, self._since)
@@ -69,6 +74,12 @@ async def feed_of(settings: Settings, workflow_id: str) -> AsyncIterator[Feed]:
         return
     async with reading(settings) as store:
         yield Feed(store, workflow_id)
+
+
+def files_of(settings: Settings, run: Run | None) -> Path | None:
+    """The run's workspace, when it has one on this machine."""
+    folder = settings.home / "workspaces" / run.id if run is not None else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 async def follow(
@@ -97,7 +108,8 @@ async def follow(
 async def _until(
     result: asyncio.Future[AgentResult], parts: Parts, feed: Feed, show: Callable[[Row], None]
 ) -> None:
-    client, ended = parts.client, False
+    client, ended, troubles = parts.client, False, Troubles()
+    polls = itertools.count(1)
     while not ended and parts.client is client:
         done, _ = await asyncio.wait([result], timeout=_POLL_SECONDS)
         ended = bool(done)
@@ -105,6 +117,9 @@ async def _until(
             show(row)
         if not ended:
             await parts.refresh()
+            if next(polls) % _POLLS_BETWEEN_TROUBLES == 0:
+                for trouble in await troubles.news(client, feed.workflow_id):
+                    say(trouble)
 
 
 async def result_of(client: Client, workflow_id: str) -> AgentResult:

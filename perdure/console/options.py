@@ -4,14 +4,18 @@ import json
 import re
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 
 from perdure.agents import Agents
-from perdure.contracts import AgentRequest, AgentSpec
-from perdure.errors import UnknownAgent, WorkspaceError
+from perdure.console.display import preview
+from perdure.console.standing import LOST, SUSPENDED
+from perdure.contracts import AgentRequest, AgentSpec, Message, PublicContract, RunStatus
+from perdure.errors import PerdureError, UnknownAgent, WorkspaceError
+
+Input = TypeVar("Input", bound=PublicContract)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PREFIXES = ("agent-", "team-")
@@ -40,13 +44,30 @@ def agent_spec(agents: Agents, name: str, *, elsewhere: bool) -> AgentSpec | str
         raise
 
 
+def status(text: str | None) -> str | None:
+    """A status that runs are listed by."""
+    known = [*RunStatus, SUSPENDED, LOST]
+    if text is not None and text not in known:
+        message = f"Status '{text}' is unknown. A run is {', '.join(known)}."
+        raise typer.BadParameter(message)
+    return text
+
+
+def message(text: str) -> Message:
+    return _valid(Message, text=text)
+
+
 def request(**fields: Any) -> AgentRequest:
+    return _valid(AgentRequest, **fields)
+
+
+def _valid(kind: type[Input], **fields: Any) -> Input:
     try:
-        return AgentRequest(**fields)
+        return kind(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = "-".join(str(part) for part in first["loc"] if part != "limits")
-        message = f"{field} cannot be {first['input']!r}: {first['msg']}."
+        message = f"{field} cannot be {preview(repr(first['input']))}: {first['msg']}."
         raise typer.BadParameter(message) from None
 
 
@@ -63,11 +84,17 @@ def workspace(folder: Path | None) -> str | None:
 def output_schema(file: Path | None) -> Any:
     if file is None:
         return None
+    from perdure.tools.control import finish_tool  # loads what only this option needs
+
     try:
-        return json.loads(file.read_text())
+        schema = json.loads(file.read_text())
+        finish_tool(schema)
+    except PerdureError as error:
+        raise typer.BadParameter(f"--output-schema '{file}': {error}") from None
     except OSError as error:
         message = f"--output-schema '{file}' cannot be read: {error.strerror}. Name a JSON file."
         raise typer.BadParameter(message) from None
     except ValueError as error:
         message = f"--output-schema '{file}' is not JSON: {error}."
         raise typer.BadParameter(message) from None
+    return schema

@@ -1,6 +1,16 @@
 """The commands that only read the store: they start nothing, and give their exit code."""
 
-from perdure.console.display import cost, ending, print_json, print_result, progress, results, table
+from perdure.console.display import (
+    cost,
+    ending,
+    print_json,
+    print_result,
+    progress,
+    results,
+    say,
+    table,
+)
+from perdure.console.follow import files_of
 from perdure.console.standing import listing, reachable, status_of
 from perdure.console.transcript import Transcript, heading
 from perdure.contracts import AgentResult, RunStatus
@@ -47,6 +57,8 @@ async def show_ended(settings: Settings, run_id: str, *, as_json: bool) -> int |
         transcript.show(row)
     result = AgentResult.model_validate(run.result)
     print_result(run_id, result, None, as_json=as_json)
+    if (files := files_of(settings, run)) is not None:
+        say(f"files in {files}")
     return int(result.status != RunStatus.COMPLETED)
 
 
@@ -58,7 +70,8 @@ async def _found(store: Store, run_id: str) -> Run | None:
 
 
 async def list_runs(settings: Settings, status: str | None, limit: int, *, as_json: bool) -> int:
-    runs = [run for run in await listing(settings, limit) if status in {None, run.status}]
+    every = await listing(settings, limit if status is None else None)
+    runs = [run for run in every if status in {None, run.status}][:limit]
     if as_json:
         print_json(runs)
         return 0

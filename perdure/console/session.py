@@ -1,14 +1,14 @@
 """A command's time with the running parts: what it starts, follows, says and prints."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from temporalio.client import Client
 
 from perdure.connection import has_worker
 from perdure.console.display import print_result, progress, say
-from perdure.console.follow import feed_of, follow
+from perdure.console.follow import feed_of, files_of, follow
 from perdure.console.transcript import Transcript
 from perdure.contracts import RunStatus
 from perdure.errors import ServerError
@@ -32,10 +32,21 @@ class Session:
             return None
         return f"{self.parts.ui_url}/namespaces/{self.client.namespace}/workflows/{run_id}"
 
-    def detach(self, run_id: str) -> None:
-        """Have the run go on when this command has ended; elsewhere every run does."""
-        if self.parts.host is not None:
-            Home(self._settings.home).detach(run_id)
+    @contextmanager
+    def detaching(self, run_id: str) -> Iterator[None]:
+        """Have the run that is started here go on by itself; elsewhere every run does."""
+        if self.parts.host is None:
+            yield
+            return
+        home = Home(self._settings.home)
+        known = run_id in home.detached()
+        home.detach(run_id)  # first, so that a crash in between leaves no run that waits for ever
+        try:
+            yield
+        except BaseException:
+            if not known:
+                home.forget(run_id)
+            raise
 
     async def follow(
         self, run_id: str, *, as_json: bool, wanted: RunStatus = RunStatus.COMPLETED
@@ -46,10 +57,13 @@ class Session:
         try:
             async with feed_of(self._settings, run_id) as feed:
                 result = await follow(self.parts, feed, run_id, show)
+                files = files_of(self._settings, feed.run)
         except asyncio.CancelledError:
             say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")
             raise
         print_result(run_id, result, self.address(run_id), as_json=as_json)
+        if files is not None:
+            say(f"files in {files}")
         return int(result.status != wanted)
 
     def _introduce(self, run_id: str) -> None:

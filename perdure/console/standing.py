@@ -48,7 +48,7 @@ class Standing(BaseModel):
     ended: datetime | None
 
 
-async def listing(settings: Settings, limit: int) -> list[Standing]:
+async def listing(settings: Settings, limit: int | None) -> list[Standing]:
     """The newest runs, newest first."""
     if not is_made(settings):
         return []

@@ -46,7 +46,8 @@ class Home:
         """Create the directory, or say why it cannot be used."""
         home = cls(path)
         try:
-            home._detached.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)  # transcripts are private
+            home._detached.mkdir(exist_ok=True)
             home.clients_lock.touch()
         except OSError as error:
             message = (
@@ -75,7 +76,7 @@ class Home:
     def last_record(self) -> HostRecord | None:
         try:
             return HostRecord.model_validate_json(self._record.read_text())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return None
 
     def announce(self, record: HostRecord) -> None:

@@ -92,7 +92,15 @@ class Hosted:
         return record
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with open_log(self._home.host_log) as log:
+        try:
+            log = open_log(self._home.host_log)
+        except OSError as error:
+            message = (
+                f"The data directory {self._home.path} cannot be used any more: {error.strerror}."
+                " Was it removed? Start again, or set PERDURE_HOME to another one."
+            )
+            raise ServerError(message) from None
+        with log:
             return subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

@@ -4,14 +4,17 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from genai_prices import Usage as PricedUsage
 from genai_prices import calc_price
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from perdure.errors import UnknownModel
 
 LOCAL = "local"
+NO_KEY = "none"
+"""Sent where no key is needed."""
 _BUILT_IN = Path(__file__).with_name("models.toml")
 _DEFAULT_WINDOW = 128_000
 _OPENAI_URL = "https://api.openai.com/v1"
@@ -35,6 +38,14 @@ class Model(BaseModel):
     output_usd: float | None = None
     tools: tuple[str, ...] | None = None
     worked_examples: bool = False
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("an endpoint is written http://HOST:PORT/v1 or https://HOST/v1")
+        return url
 
     @property
     def is_local(self) -> bool:
@@ -100,11 +111,16 @@ class Catalog:
     def key_of(self, model: Model) -> str:
         """The model's API key; raises UnknownModel with the cure when it is missing."""
         if model.is_local:
-            return "none"
-        if key := self._environment.get(model.key):
+            return NO_KEY
+        if key := self._environment.get(model.key, "").strip():
+            if not key.isascii():
+                message = (
+                    f"The key in {model.key} holds a character that no key has. Copy it again."
+                )
+                raise UnknownModel(message)
             return key
         if model.base_url != _OPENAI_URL:
-            return "none"  # servers on one's own machine rarely ask for a key
+            return NO_KEY  # servers on one's own machine rarely ask for a key
         message = (
             f"Model '{model.name}' needs a key, and {model.key} is not set. Set it, or set"
             " OPENAI_BASE_URL to another OpenAI-compatible endpoint, or use --model local."
@@ -120,7 +136,10 @@ class Catalog:
         try:
             return Model(name=name, **fields)
         except (ValidationError, TypeError) as error:
-            message = f"models.toml says something wrong about model '{name}': {error}"
+            message = (
+                f"Model '{name}' cannot be asked: {_first(error)}."
+                " Look at OPENAI_BASE_URL and models.toml."
+            )
             raise UnknownModel(message) from error
 
 
@@ -138,3 +157,10 @@ def _published_window(model: str) -> int:
     except (LookupError, ValueError):
         return _DEFAULT_WINDOW
     return price.model.context_window or _DEFAULT_WINDOW
+
+
+def _first(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}"

@@ -11,8 +11,8 @@ import httpx2
 import openai
 from openai import AsyncOpenAI
 
-from perdure.errors import ModelBusy, ModelRefused, PerdureError, PromptTooLong
-from perdure.model.catalog import Catalog, Model
+from perdure.errors import BrokenReply, ModelBusy, ModelRefused, PerdureError, PromptTooLong
+from perdure.model.catalog import NO_KEY, Catalog, Model
 from perdure.model.prompt import Prompt
 from perdure.model.reply import Reply, read_message
 
@@ -47,10 +47,19 @@ class Models:
 
     async def ask(self, model: Model, prompt: Prompt) -> Reply:
         """One reply; raises ModelBusy, ModelRefused or UnknownModel."""
+        key = self.catalog.key_of(model)
+        try:
+            return await self._ask(model, prompt, key)
+        except PerdureError as error:
+            if key != NO_KEY:  # some endpoints quote the key that they refuse
+                error.args = (str(error).replace(key, f"${model.key}"),)
+            raise
+
+    async def _ask(self, model: Model, prompt: Prompt, key: str) -> Reply:
         base_url = await self._local_url() if model.is_local else model.base_url
         await self._wait_for_turn(base_url)
         try:
-            completion = await self._post(base_url, model, prompt.body)
+            completion = await self._post(base_url, key, prompt.body)
         except openai.APIStatusError as error:
             raise self._explain(error, model, base_url) from error
         except openai.APIConnectionError as error:
@@ -61,21 +70,21 @@ class Models:
             return _read(completion, model, prompt)
         except (AttributeError, LookupError, TypeError) as error:
             message = f"{base_url} sent a reply of a form that is not the API's: {error!r}."
-            raise ModelBusy(message) from error
+            raise BrokenReply(message) from error
 
-    async def _post(self, base_url: str, model: Model, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, base_url: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
         # `post` rather than `chat.completions.create`: the latter walks every message of a long
         # transcript twice, to convert types that ours already have.
-        client = self._client(base_url, self.catalog.key_of(model))
+        client = self._client(base_url, key)
         response = await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         try:
             completion = json.loads(response.content)
         except (ValueError, RecursionError) as error:
             message = f"{base_url} sent a reply that is not JSON ({error})."
-            raise ModelBusy(message) from error
+            raise BrokenReply(message) from error
         if not isinstance(completion, dict) or not completion.get("choices"):
             message = f"{base_url} sent a reply without choices: {response.text[:200]}"
-            raise ModelBusy(message)
+            raise BrokenReply(message)
         return completion
 
     def _client(self, base_url: str, key: str) -> AsyncOpenAI:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from perdure.contracts import AgentSpec, Call, Decision, Usage
+from perdure.contracts import FINISH, AgentSpec, Call, Decision, Usage
 from perdure.model.window import clip
-from perdure.store.tables import Turn
+from perdure.store.tables import Turn, digest
 from perdure.tools.arguments import parse
 from perdure.tools.control import CONTROL_NAMES
 
@@ -26,7 +26,7 @@ def decide(turn: Turn, spec: AgentSpec, *, closing: bool) -> Decision:
     return Decision(
         head=turn.id,
         thought=text[:_THOUGHT_CHARACTERS],
-        calls=tuple(_call(call) for call in turn.calls),
+        calls=_calls(turn),
         answer=clip(text, ANSWER_CHARACTERS) if is_answer else None,
         problem=problem,
         usage=Usage(
@@ -34,6 +34,17 @@ def decide(turn: Turn, spec: AgentSpec, *, closing: bool) -> Decision:
             output_tokens=turn.output_tokens,
             cost_usd=turn.cost_usd,
         ),
+    )
+
+
+def _calls(turn: Turn) -> tuple[Call, ...]:
+    """Only control tools take their arguments along, and of several `finish` only the first."""
+    calls = [_call(call) for call in turn.calls]
+    endings = [call for call in calls if call.tool == FINISH and call.arguments is not None]
+    surplus = {call.id for call in endings[1:]}
+    return tuple(
+        call.model_copy(update={"arguments": None}) if call.id in surplus else call
+        for call in calls
     )
 
 
@@ -45,6 +56,7 @@ def _call(call: dict[str, Any]) -> Call:
         tool=call["tool"],
         summary=_summary(call["tool"], arguments),
         arguments=_clipped(arguments) if is_control and arguments is not None else None,
+        digest=digest(call["tool"], call["arguments"]),
         problem=call["problem"],
     )
 

@@ -4,12 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from perdure.contracts import FINISH
 from perdure.model.reply import RequestedCall
-from perdure.model.transcript import LOST, ChatMessage, Exchange, shown_text
+from perdure.model.transcript import ChatMessage, Exchange, result_text, shown_text
 from perdure.store.tables import StoredEntry, Turn, storable
 from perdure.tools.offer import Offer
-
-FINISH = "finish"
 
 
 class NotAStep(Exception):
@@ -77,7 +76,7 @@ def json_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
 
 
 def _result(call: dict[str, Any], result: StoredEntry | None) -> str:
-    return f"Result of {call['tool']}:\n{shown_text(result) if result is not None else LOST}"
+    return f"Result of {call['tool']}:\n{result_text(call, result)}"
 
 
 def _step(turn: Turn) -> str:

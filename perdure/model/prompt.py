@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from perdure.contracts import AgentSpec
+from perdure.contracts import FINISH, AgentSpec
 from perdure.errors import ToolError
 from perdure.model import json_step
 from perdure.model.catalog import Model
@@ -52,7 +52,7 @@ class Prompt:
             with suppress(json_step.NotAStep):
                 text, calls = json_step.read_step(text)
         for call in calls:
-            if call.tool == json_step.FINISH:
+            if call.tool == FINISH:
                 with suppress(ToolError):
                     answer = next(iter(parse(call.tool, call.arguments).values()), text)
                     return answer if isinstance(answer, str) else json.dumps(answer)

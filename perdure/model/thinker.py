@@ -16,6 +16,7 @@ from perdure.model.client import Models
 from perdure.model.decision import decide
 from perdure.model.prompt import build_prompt
 from perdure.model.reply import Reply, RequestedCall
+from perdure.model.window import clip
 from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, Turn, id_of, storable
 from perdure.tools.control import CONTROL_NAMES
@@ -23,6 +24,7 @@ from perdure.tools.offer import Offer, offers
 from perdure.tools.registry import Registry
 
 _BRIEFS_KEPT = 1_000
+_FAULT_CHARACTERS = 1_000
 _LONGEST_CONTROL_ARGUMENTS = 200_000
 """They cross the workflow's history, which is no place for megabytes."""
 _WINDOW_SHARES = (1.0, 0.5, 0.25)
@@ -166,11 +168,12 @@ def _new_entry(request: ThinkInput, index: int) -> StoredEntry:
 
 def _stored_call(call: RequestedCall, offered: Mapping[str, Offer]) -> dict[str, Any]:
     """A call as its turn keeps it, with what is wrong with it."""
+    fault = _find_fault(call, offered)
     return {
         "id": call.id,
         "tool": call.tool,
         "arguments": call.arguments,
-        "problem": _find_fault(call, offered),
+        "problem": clip(fault, _FAULT_CHARACTERS) if fault else None,
     }
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from perdure.contracts import FINISH
 from perdure.errors import ToolError
 from perdure.model.window import clip
 from perdure.store.tables import StoredEntry, Turn
@@ -15,7 +16,14 @@ from perdure.tools.arguments import parse
 RESULT_CHARACTERS = 16_000
 """How much of one tool result a model is shown; the store keeps the whole."""
 
-LOST = "The outcome of this call is unknown: the run was interrupted before a result was recorded."
+SAID_CHARACTERS = 64_000
+"""How much of its own text, and of one call's arguments, a model is shown again."""
+
+LOST = (
+    "No result of this call is known here: the run was interrupted before one was recorded, or this"
+    " one goes on from before it."
+)
+ENDED = "The run ended with this answer."
 
 ChatMessage = dict[str, Any]
 
@@ -39,8 +47,9 @@ def shown_text(entry: StoredEntry) -> str:
 
 def characters(entries: Iterable[StoredEntry], thought: str, arguments: Iterable[str]) -> int:
     """Length of one exchange as it is shown."""
-    return (
-        sum(len(shown_text(entry)) for entry in entries) + len(thought) + sum(map(len, arguments))
+    said = (thought, *arguments)
+    return sum(len(shown_text(entry)) for entry in entries) + sum(
+        min(len(text), SAID_CHARACTERS) for text in said
     )
 
 
@@ -56,10 +65,31 @@ def arrange(
     something of each however small its window is.
     """
     past = [
-        Exchange(_cut([found[each] for each in turn.entries if each in found], limit), turn)
+        Exchange(
+            _cut([found[each] for each in turn.entries if each in found], limit),
+            _shown_turn(turn, min(SAID_CHARACTERS, limit)),
+        )
         for turn in turns
     ]
     return [*past, Exchange(_cut(new, limit), None)]
+
+
+def _shown_turn(turn: Turn, longest: int) -> Turn:
+    """The turn, with what is too long to be said again cut out of it."""
+    if max(len(turn.thought), *(len(call["arguments"]) for call in turn.calls), 0) <= longest:
+        return turn
+    calls = [call | {"arguments": _said(call["arguments"], longest)} for call in turn.calls]
+    return Turn(
+        **turn.model_dump(exclude={"thought", "calls"}),
+        thought=clip(turn.thought, longest),
+        calls=calls,
+    )
+
+
+def _said(arguments: str, longest: int) -> str:
+    if len(arguments) <= longest:
+        return arguments
+    return json.dumps({"left_out": f"{len(arguments):,} characters"})
 
 
 def _cut(entries: Sequence[StoredEntry], limit: int) -> Sequence[StoredEntry]:
@@ -95,8 +125,14 @@ def native_messages(exchanges: Sequence[Exchange]) -> list[ChatMessage]:
 
 
 def _tool_message(call: dict[str, Any], result: StoredEntry | None) -> ChatMessage:
-    content = shown_text(result) if result is not None else LOST
-    return {"role": "tool", "tool_call_id": call["id"], "content": content}
+    return {"role": "tool", "tool_call_id": call["id"], "content": result_text(call, result)}
+
+
+def result_text(call: dict[str, Any], result: StoredEntry | None) -> str:
+    """What a call brought, as the model is told; every call has something to be told."""
+    if result is not None:
+        return shown_text(result)
+    return ENDED if call["tool"] == FINISH else LOST
 
 
 def _assistant_message(turn: Turn) -> ChatMessage:

@@ -23,8 +23,9 @@ def create_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
+        shown = url if "@" not in url else f"{url.partition(':')[0]}:…"  # it may hold a password
         message = (
-            f"DATABASE_URL '{url}' is not a database URL."
+            f"DATABASE_URL '{shown}' is not a database URL."
             " Write sqlite:///FILE or postgresql://USER@HOST/NAME."
         )
         raise StoreError(message) from None

@@ -94,11 +94,11 @@ class Store:
             return (await session.exec(select(Claim).where(Claim.id == key))).one().detail
 
     async def end_run(self, run_id: str, result: AgentResult) -> None:
-        """Record how the run ended; repeating it changes nothing."""
-        open_run = update(Run).where(col(Run.id) == run_id, col(Run.ended_at).is_(None))
+        """Record how the run ended; after a reset it ends once more, and that end counts."""
+        run = update(Run).where(col(Run.id) == run_id)
         values = {"ended_at": now(), "result": result.model_dump(mode="json")}
         async with self.engine.begin() as connection:
-            await connection.execute(open_run.values(values))
+            await connection.execute(run.values(values))
         self._recent.pop(run_id, None)
 
     # Reading one thing by its id
@@ -149,8 +149,8 @@ class Store:
             run = (await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))).first()
         return run or _unknown_run(workflow_id)
 
-    async def runs(self, limit: int) -> list[RunSummary]:
-        """The newest runs, newest first, with what their turns add up to."""
+    async def runs(self, limit: int | None) -> list[RunSummary]:
+        """The newest runs, newest first, with what their turns add up to; None gives all."""
         newest = select(Run.id).order_by(col(Run.created_at).desc()).limit(limit)
         last_turn = (
             select(Turn.id)

@@ -1,6 +1,6 @@
 """The tables of the transcript store.
 
-Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed once, when the
+Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed when the
 run ends. Ids of turns and entries are derived from the key that the workflow chose, so a retry
 computes the same id.
 """
@@ -48,6 +48,11 @@ class Instant(TypeDecorator[datetime]):
 
 def _created_at(*, index: bool = False) -> Any:
     return Field(default_factory=now, sa_column=Column(Instant, index=index, nullable=False))
+
+
+def digest(*texts: str) -> str:
+    """Short, and the same for the same texts."""
+    return blake2b("\0".join(texts).encode(errors="replace"), digest_size=6).hexdigest()
 
 
 def id_of(kind: str, key: str) -> str:

@@ -10,10 +10,11 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from perdure import contracts
 from perdure.errors import PerdureError, ToolError
 from perdure.tools.arguments import QUOTED, parse
 
-CONTROL_NAMES = frozenset({"finish", "wait"})
+CONTROL_NAMES = frozenset({contracts.FINISH, contracts.WAIT})
 
 LONGEST_WAIT = 30 * 24 * 3600
 _PROBLEMS = 5
@@ -55,7 +56,7 @@ def finish_tool(output_schema: dict[str, Any] | None) -> ControlTool:
     if output_schema is None:
         answer = {"type": "string", "description": "The complete answer."}
         parameters = _object({"answer": answer}, required="answer")
-        return ControlTool("finish", "End the task with its answer.", parameters)
+        return ControlTool(contracts.FINISH, "End the task with its answer.", parameters)
     _check_schema(output_schema)
     output = _moved(
         {key: value for key, value in output_schema.items() if key not in {"$schema", "$id"}}
@@ -65,7 +66,7 @@ def finish_tool(output_schema: dict[str, Any] | None) -> ControlTool:
     if definitions:
         parameters["$defs"] = definitions
     _check_references(parameters)
-    return ControlTool("finish", "End the task with its output.", parameters)
+    return ControlTool(contracts.FINISH, "End the task with its output.", parameters)
 
 
 def _object(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _object(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
 
 
 WAIT = ControlTool(
-    "wait",
+    contracts.WAIT,
     "Pause the run, for up to 30 days.",
     _object(
         {

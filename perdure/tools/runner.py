@@ -1,14 +1,17 @@
 """Carrying out one tool call: once if it can be known, and never twice in silence."""
 
+import asyncio
 import logging
 import time
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from perdure.contracts import ActInput, Observation
-from perdure.errors import ToolError
+from perdure.errors import PerdureError, ToolError
 from perdure.store.store import Store
-from perdure.store.tables import StoredEntry, id_of, now
+from perdure.store.tables import StoredEntry, digest, id_of, now
 from perdure.tools.registry import Registry
 from perdure.tools.tool import Tool, ToolContext, as_text
 from perdure.tools.workspace import Workspaces
@@ -63,22 +66,27 @@ class Runner:
         if tool is None:
             return "error", f"This worker has no tool '{call['tool']}' any more."
         if tool.replay == "unsafe":
-            earlier = await self._begin(request, {"at": now().isoformat()})
+            started = f"{request.key}:started"  # a name of its own: the tool may claim its key
+            at = {"at": now().isoformat()}
+            earlier = await self._store.claim(started, request.run, at)
             if earlier is not None:
                 return "unknown", _unknown_outcome(earlier)
         return await self._run(tool, request, call["arguments"])
 
     async def _run(self, tool: Tool, request: ActInput, arguments: str) -> tuple[str, str]:
-        context = ToolContext(
-            run=request.run,
-            key=request.key,
-            workspace=self._workspaces.prepare(request.run, None),
-            begin=lambda detail: self._begin(request, detail),
-        )
         try:
+            workspace = await asyncio.to_thread(self._workspaces.prepare, request.run, None)
+            context = ToolContext(
+                run=request.run,
+                key=request.key,
+                workspace=workspace,
+                begin=lambda detail: self._begin(request, detail),
+            )
             return "ok", await tool.call(context, tool.check(arguments))
-        except ToolError as error:
+        except (ToolError, PerdureError) as error:
             return "error", as_text(str(error))
+        except SQLAlchemyError:  # ours, not the tool's: `begin` could not record; worth a retry
+            raise
         except Exception as error:  # a tool is anybody's code: its failure is the model's to handle
             logger.warning("Tool %s failed", tool.name, exc_info=True)
             return "error", as_text(f"{tool.name} failed: {type(error).__name__}: {error}")
@@ -90,7 +98,12 @@ class Runner:
 def _observation(entry: StoredEntry) -> Observation:
     preview = " ".join(entry.text[: 2 * _PREVIEW_CHARACTERS].split())[:_PREVIEW_CHARACTERS]
     return Observation.model_validate(
-        {"result": entry.id, "status": entry.status, "preview": preview}
+        {
+            "result": entry.id,
+            "status": entry.status,
+            "preview": preview,
+            "digest": digest(entry.status or "", entry.text),
+        }
     )
 
 

@@ -14,7 +14,7 @@ from perdure.tools.text import opened, pieces
 from perdure.tools.tree import DEEPEST, fits, walk
 from perdure.tools.workspace import Workspace
 
-SECONDS = 10.0
+SECONDS = 3.0
 MATCHES = 100
 SHOWN = 240
 """Characters of a matching line."""

@@ -126,7 +126,7 @@ def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, own: str, problem: 
 def test_nonsense_about_one_model_is_told_when_it_is_used(tmp_path: Path, line: str) -> None:
     """The other models go on working."""
     catalog = _catalog(tmp_path, f"[models.mine]\n{line}\n")
-    with pytest.raises(UnknownModel, match=r"models\.toml says something wrong about model 'mine'"):
+    with pytest.raises(UnknownModel, match=r"Model 'mine' cannot be asked: .* models\.toml"):
         catalog.find("mine")
     assert catalog.find("local").is_local
 

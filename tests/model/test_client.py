@@ -310,3 +310,14 @@ async def test_token_counts_are_numbers_that_can_be_stored(
     body = {"choices": [{"message": {"content": "Hello."}}], "usage": usage}
     reply = await _ask_server(json.dumps(body).encode(), tmp_path)
     assert (reply.thought, reply.input_tokens, reply.output_tokens) == ("Hello.", counted, counted)
+
+
+async def test_a_key_that_the_endpoint_quotes_is_not_told(
+    models: Models, scripted_model: ScriptedModel
+) -> None:
+    """It would reach the history, the store and the terminal."""
+    scripted_model.follow([replies.status(401, "Incorrect API key provided: secret")])
+    with pytest.raises(ModelRefused) as refused:
+        await _ask(models)
+    assert "secret" not in str(refused.value)
+    assert "$OPENAI_API_KEY" in str(refused.value)

@@ -25,7 +25,7 @@ from perdure.store.store import Store
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools import files
 from perdure.tools.registry import Registry
-from perdure.tools.tool import tool
+from perdure.tools.tool import ToolContext, tool
 from worker import ROLES, build_workers
 from workflows.agent import AgentWorkflow
 
@@ -35,6 +35,22 @@ async def linger(seconds: float) -> str:
     """Take a while."""
     await asyncio.sleep(seconds)
     return "Rested."
+
+
+clinging: set[str] = set()
+"""The runs of which a call of `cling` has begun and not ended."""
+
+
+@tool(replay="safe")
+async def cling(context: ToolContext, seconds: float) -> str:
+    """Take a while to stop when asked to."""
+    clinging.add(context.run)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(seconds)
+        clinging.discard(context.run)
+    return "Let go."
 
 
 @tool(replay="safe")
@@ -100,7 +116,7 @@ async def application(
         await store.migrate()
         models = Models(Catalog({"OPENAI_BASE_URL": model.url}, _models(home)), no_local_model)
         stack.push_async_callback(models.close)
-        registry = Registry([*files.TOOLS, linger, fail])
+        registry = Registry([*files.TOOLS, linger, cling, fail])
         settings = Settings(home=home)
         workers = build_workers(environment.client, settings, store, models, registry)
         for role in ROLES:

@@ -29,7 +29,7 @@ from perdure.testing.replies import (
     status,
     truncated,
 )
-from tests.workflows.conftest import Application
+from tests.workflows.conftest import Application, clinging
 from workflows.agent import FRUITLESS_STEPS, AgentWorkflow
 
 
@@ -78,7 +78,7 @@ async def test_a_passing_fault_of_the_model_is_retried(app: Application, fault: 
 @pytest.mark.parametrize(
     ("fault", "cure"),
     [
-        (status(401), "Put a valid key into OPENAI_API_KEY"),
+        (status(401, "Incorrect key."), "Put a valid key into OPENAI_API_KEY"),
         (status(404), "Choose another with --model"),
         (status(429, code="insufficient_quota"), "Add credit"),
         (status(400, "tools are not supported"), "tools are not supported"),
@@ -123,6 +123,7 @@ async def test_a_model_that_gets_nowhere_is_stuck(app: Application) -> None:
     app.model.follow([empty()] * 50)
     result = await app.run()
     assert (result.status, result.steps) == ("stuck", FRUITLESS_STEPS)
+    assert "led nowhere" in result.reason
 
 
 async def test_the_same_step_again_and_again_is_stuck(app: Application) -> None:
@@ -130,6 +131,36 @@ async def test_the_same_step_again_and_again_is_stuck(app: Application) -> None:
     app.model.follow([call("list_files")] * 50)
     result = await app.run()
     assert (result.status, result.steps) == ("stuck", FRUITLESS_STEPS + 1)
+
+
+async def test_different_edits_of_one_file_are_no_repetition(app: Application) -> None:
+    """Steps that look alike in a preview may each do their part."""
+    text = " ".join(f"w{number}" for number in range(12))
+    edits = [
+        call("edit_file", path="a.txt", old=f"w{number} ", new=f"v{number} ")
+        for number in range(11)
+    ]
+    app.model.follow([call("write_file", path="a.txt", content=text), *edits, finish("ok")])
+    result = await app.run()
+    assert (result.status, result.steps) == ("completed", 13)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        raw_call("read_file", json.dumps({"k" * 3_000_000: 1})),
+        raw_call("read_file", json.dumps({f"k{number}": 1 for number in range(40_000)})),
+        calls(*[finish("x" * 190_000) for _ in range(30)], call("fail", reason="No.")),
+        call("write_file", path="big.txt", content="x" * 3_000_000),
+    ],
+    ids=["a huge name", "many names", "many endings", "a huge file"],
+)
+async def test_a_huge_call_does_not_wedge_the_run(app: Application, reply: Reply) -> None:
+    """Whatever a model calls, what crosses the history stays small."""
+    app.model.follow([reply, finish("ok")])
+    handle = await app.start()
+    result = await asyncio.wait_for(handle.result(), 20)
+    assert (result.status, result.answer) == ("completed", "ok")
 
 
 async def test_a_huge_reply_is_kept_whole_and_reported_cut(app: Application) -> None:
@@ -168,6 +199,13 @@ async def test_time_runs_out_while_the_model_is_silent(app: Application) -> None
     """A think that does not answer in time is given up, and the run ends in words."""
     app.model.follow([[hang(), say("In short.")]])
     result = await app.run(limits=Limits(max_minutes=0.02))
+    assert (result.status, result.answer) == ("out_of_time", "In short.")
+
+
+async def test_time_runs_out_while_the_model_is_busy(app: Application) -> None:
+    """A retry that would come too late is not waited for, and the run ends in words."""
+    app.model.follow([[status(429, retry_after=3), say("In short.")]])
+    result = await app.run(limits=Limits(max_minutes=0.03))
     assert (result.status, result.answer) == ("out_of_time", "In short.")
 
 
@@ -211,6 +249,21 @@ async def test_a_malformed_message_is_refused(app: Application, argument: Any) -
     assert (await handle.result()).status == "completed"
 
 
+async def test_more_messages_than_the_history_can_hold_are_refused(app: Application) -> None:
+    """The sender hears of it, and the run is not wedged."""
+    app.model.follow([call("wait", seconds=0.01), finish("ok")])
+    handle = await app.start()
+    await handle.execute_update(AgentWorkflow.pause)
+    message = Message(text="🙂" * 30_000)
+    for _ in range(2):
+        await handle.execute_update(AgentWorkflow.tell, message)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(AgentWorkflow.tell, message)
+    assert "bytes of messages" in str(refused.value.cause)
+    await handle.execute_update(AgentWorkflow.resume)
+    assert (await handle.result()).status == "completed"
+
+
 async def test_a_paused_run_waits_until_it_is_resumed(app: Application) -> None:
     """What is under way ends; the next think does not begin."""
     app.model.follow([call("linger", seconds=0.2), finish("ok")])
@@ -238,6 +291,17 @@ async def test_a_cancelled_run_ends_with_a_result(app: Application, reply: Reply
     await handle.cancel()
     result = await asyncio.wait_for(handle.result(), 10)
     assert (result.status, result.steps) == ("cancelled", 1 if reply == hang() else 2)
+
+
+async def test_cancel_waits_until_every_parallel_tool_has_stopped(app: Application) -> None:
+    """The run has not ended while one of its tools goes on."""
+    app.model.follow([calls(call("linger", seconds=60), call("cling", seconds=1.5))])
+    handle = await app.start()
+    await _until_asked(app, 1)
+    await asyncio.sleep(0.5)
+    await handle.cancel()
+    assert (await handle.result()).status == "cancelled"
+    assert not clinging
 
 
 async def test_a_wait_ends_early_when_a_message_comes(app: Application) -> None:
@@ -298,6 +362,7 @@ async def test_a_run_continues_another_from_its_head(app: Application) -> None:
     assert second.status == "completed"
     roles = [message["role"] for message in app.shown()]
     assert roles == ["system", "user", "assistant", "tool", "user"]
+    assert app.shown()[3]["content"] == "The run ended with this answer."
 
 
 async def test_the_workspace_starts_with_a_copy_of_a_folder(
@@ -318,7 +383,7 @@ async def test_the_workspace_starts_with_a_copy_of_a_folder(
     [
         ({"agent": "codr"}, "Agent 'codr' is unknown."),
         ({"agent": AgentSpec(name="a", tools=("nope",))}, "Tool 'nope' is unknown."),
-        ({"head": "t-0"}, "Turn 't-0' is not in this store."),
+        ({"head": "t-" + 24 * "0"}, "is not in this store."),
         ({"workspace": "/no/such/folder"}, "/no/such/folder"),
         ({"workspace": "relative"}, "not an absolute path"),
         ({"output_schema": {"type": "nonsense"}}, "not a valid JSON Schema"),
@@ -343,6 +408,8 @@ async def test_a_request_that_cannot_be_met_fails_the_run(
         [{}],
         [{"task": ""}],
         [{"task": "x", "tusk": 1}],
+        [{"task": " \n"}],
+        [{"task": "x", "head": "t-\0"}],
         [{"task": "x", "limits": {"max_steps": 0}}],
         [{"task": "x"}, {"task": "y"}],
     ],

@@ -1,0 +1,28 @@
+"""What one call brought: for the model, for a person, and for telling steps apart."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from perdure.contracts import Call, Entry, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    entry: Entry
+    """The result as the next think is given it."""
+    seen: str
+    """How it begins."""
+    is_ok: bool
+    digest: str
+
+    @classmethod
+    def said(cls, call: Call, text: str, *, is_ok: bool, digest: str | None = None) -> Self:
+        """A result in the workflow's own words."""
+        entry = Entry(kind="result", call=call.id, text=text)
+        return cls(entry, f"{'ok' if is_ok else 'error'}: {text}", is_ok, digest or text)
+
+    @classmethod
+    def observed(cls, call: Call, seen: Observation) -> Self:
+        """A result that `act` has stored."""
+        entry = Entry(kind="result", id=seen.result, call=call.id)
+        return cls(entry, f"{seen.status}: {seen.preview}", seen.status == "ok", seen.digest)
