@@ -90,9 +90,9 @@ async def test_a_task_of_strange_characters_is_stored(opening: Opening, store: S
 
 async def test_a_run_may_go_on_from_any_turn(opening: Opening, store: Store) -> None:
     """The head is looked up before anything is recorded."""
-    await store.keep(make_turn("t-old"))
-    await opening.open(_request(head="t-old"))
-    assert (await store.run("run")).parent_head == "t-old"
+    await store.keep(make_turn("t-" + 24 * "0"))
+    await opening.open(_request(head="t-" + 24 * "0"))
+    assert (await store.run("run")).parent_head == "t-" + 24 * "0"
     with pytest.raises(StoreError, match="Turn 't-none' is not in this store"):
         await opening.open(_request("other", head="t-none"))
     assert [summary.run.id for summary in await store.runs(limit=9)] == ["run"]
