@@ -93,8 +93,8 @@ async def test_a_run_may_go_on_from_any_turn(opening: Opening, store: Store) -> 
     await store.keep(make_turn("t-" + 24 * "0"))
     await opening.open(_request(head="t-" + 24 * "0"))
     assert (await store.run("run")).parent_head == "t-" + 24 * "0"
-    with pytest.raises(StoreError, match="Turn 't-none' is not in this store"):
-        await opening.open(_request("other", head="t-none"))
+    with pytest.raises(StoreError, match="Turn 't-ffffffffffffffffffffffff' is not in this store"):
+        await opening.open(_request("other", head="t-ffffffffffffffffffffffff"))
     assert [summary.run.id for summary in await store.runs(limit=9)] == ["run"]
 
 
