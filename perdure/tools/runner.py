@@ -75,7 +75,9 @@ class Runner:
 
     async def _run(self, tool: Tool, request: ActInput, arguments: str) -> tuple[str, str]:
         try:
-            workspace = await asyncio.to_thread(self._workspaces.prepare, request.run, None)
+            workspace = self._workspaces.at(request.run)
+            if not workspace.root.is_dir():
+                await asyncio.to_thread(self._workspaces.prepare, request.run, None)
             context = ToolContext(
                 run=request.run,
                 key=request.key,
