@@ -4,8 +4,9 @@ from perdure.agents import Agents
 from perdure.contracts import AgentSpec, Entry, Limits, OpenRun, RunPlan
 from perdure.errors import PerdureError, UnknownAgent
 from perdure.model.catalog import Catalog, Model
+from perdure.plain_text import storable
 from perdure.store.store import Store
-from perdure.store.tables import Run, StoredEntry, id_of, storable
+from perdure.store.tables import Run, StoredEntry, id_of
 from perdure.tools.offer import offers
 from perdure.tools.registry import Registry
 

@@ -25,7 +25,6 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".perdure"), validate_default=True)
     """Data directory; made absolute."""
-    model: str | None = None
     database_url: str | None = Field(default=None, alias="DATABASE_URL")
     ui_url: str | None = None
     """Address of the Web UI of a Temporal server that Perdure does not start itself."""

@@ -7,8 +7,10 @@ from typing import Any
 from perdure.contracts import FINISH
 from perdure.model.reply import RequestedCall
 from perdure.model.transcript import ChatMessage, Exchange, result_text, shown_text
-from perdure.store.tables import StoredEntry, Turn, storable
+from perdure.plain_text import storable
+from perdure.store.tables import StoredEntry, Turn
 from perdure.tools.offer import Offer
+from perdure.tools.references import with_references
 
 
 class NotAStep(Exception):
@@ -115,13 +117,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _moved(value: Any, action: int) -> Any:
-    """A part of a tool's parameters whose references hold when it stands in the step's schema."""
-    if isinstance(value, list):
-        return [_moved(each, action) for each in value]
-    if not isinstance(value, dict):
-        return value
-    moved = {key: _moved(each, action) for key, each in value.items()}
-    if isinstance(reference := value.get("$ref"), str) and reference.startswith("#"):
-        moved["$ref"] = f"#/properties/action/anyOf/{action}/properties/input{reference[1:]}"
-    return moved
+def _moved(parameters: dict[str, Any], action: int) -> Any:
+    """A tool's parameters, whose references hold where they stand in the step's schema."""
+    place = f"#/properties/action/anyOf/{action}/properties/input"
+    return with_references(parameters, lambda to: place + to[1:] if to.startswith("#") else to)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
-from perdure.store.tables import storable
+from perdure.plain_text import storable
 
 MOST_CALLS = 64
 _LONGEST_NAME = 200

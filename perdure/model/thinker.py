@@ -17,8 +17,9 @@ from perdure.model.decision import decide
 from perdure.model.prompt import build_prompt
 from perdure.model.reply import Reply, RequestedCall
 from perdure.model.window import clip
+from perdure.plain_text import storable
 from perdure.store.store import Store
-from perdure.store.tables import Run, StoredEntry, Turn, id_of, storable
+from perdure.store.tables import Run, StoredEntry, Turn, id_of
 from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.offer import Offer, offers
 from perdure.tools.registry import Registry

@@ -107,7 +107,7 @@ class Store:
         return await self._get(Run, run_id)
 
     async def run(self, run_id: str) -> Run:
-        return await self._get(Run, run_id) or _unknown_run(run_id)
+        return await self.find(run_id) or _unknown_run(run_id)
 
     async def turn(self, turn_id: str) -> Turn | None:
         return await self._get(Turn, turn_id)

@@ -12,15 +12,11 @@ from typing import Any
 from sqlalchemy import JSON, Column, DateTime, Dialect, Text, TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from perdure.plain_text import storable
+
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def storable(text: str) -> str:
-    """`text` as every database and every model can carry it."""
-    # PostgreSQL stores no NUL, and UTF-8 has no lone surrogates (a model's JSON may hold both).
-    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
 
 
 class Words(TypeDecorator[str]):

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 from perdure import contracts
 from perdure.errors import PerdureError, ToolError
 from perdure.tools.arguments import QUOTED, parse
+from perdure.tools.references import with_references
 
 CONTROL_NAMES = frozenset({contracts.FINISH, contracts.WAIT})
 
@@ -58,8 +59,9 @@ def finish_tool(output_schema: dict[str, Any] | None) -> ControlTool:
         parameters = _object({"answer": answer}, required="answer")
         return ControlTool(contracts.FINISH, "End the task with its answer.", parameters)
     _check_schema(output_schema)
-    output = _moved(
-        {key: value for key, value in output_schema.items() if key not in {"$schema", "$id"}}
+    output = with_references(
+        {key: value for key, value in output_schema.items() if key not in {"$schema", "$id"}},
+        _moved_reference,
     )
     definitions = output.pop("$defs", None)
     parameters = _object({"output": output}, required="output")
@@ -137,19 +139,8 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(each)
 
 
-def _moved(value: Any) -> Any:
-    """A part of the output schema whose references still hold when it stands under `output`."""
-    if isinstance(value, list):
-        return [_moved(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    moved = {key: _moved(each) for key, each in value.items()}
-    if isinstance(reference := value.get("$ref"), str):
-        moved["$ref"] = _moved_reference(reference)
-    return moved
-
-
 def _moved_reference(reference: str) -> str:
+    """Where a reference of the output schema leads once that stands under `output`."""
     # `$defs` is lifted to the top, where every model server looks for it; the rest moves down.
     if reference == "#" or (reference.startswith("#/") and not reference.startswith("#/$defs/")):
         return f"#/properties/output{reference[1:]}"

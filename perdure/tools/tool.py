@@ -11,6 +11,7 @@ import docstring_parser
 from docstring_parser import Docstring, DocstringStyle, ParseError
 from pydantic_core import to_json
 
+from perdure.plain_text import storable
 from perdure.tools.arguments import parse
 from perdure.tools.signature import Signature
 from perdure.tools.workspace import Workspace
@@ -88,9 +89,7 @@ def as_text(result: object) -> str:
     """A tool's result as text that every store and every model can carry."""
     if result is None:
         return "Done."
-    text = result if isinstance(result, str) else _json(result)
-    # PostgreSQL stores no NUL, and UTF-8 has no lone surrogates (file names may hold them).
-    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+    return storable(result if isinstance(result, str) else _json(result))
 
 
 def _json(result: object) -> str:

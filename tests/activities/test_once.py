@@ -32,6 +32,16 @@ async def _begun(effect: Effect) -> None:
         await asyncio.sleep(0)
 
 
+async def _cancelled(once: Once[str], effect: Effect, why: ActivityCancellationDetails) -> None:
+    """An attempt that begins the effect and is then cancelled."""
+    environment = ActivityEnvironment()
+    attempt = asyncio.create_task(environment.run(once.run, "k", effect))
+    await _begun(effect)
+    environment.cancel(cancellation_details=why)
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+
+
 async def test_a_second_attempt_joins_the_first() -> None:
     """Both get the result of one effect."""
     once, effect = Once[str](), Effect()
@@ -45,12 +55,7 @@ async def test_a_second_attempt_joins_the_first() -> None:
 async def test_what_the_server_gave_up_on_is_there_for_the_next_attempt() -> None:
     """A reply that is being paid for is not asked for again."""
     once, effect = Once[str](), Effect()
-    environment = ActivityEnvironment()
-    first = asyncio.create_task(environment.run(once.run, "k", effect))
-    await _begun(effect)
-    environment.cancel(cancellation_details=ActivityCancellationDetails(not_found=True))
-    with pytest.raises(asyncio.CancelledError):
-        await first
+    await _cancelled(once, effect, ActivityCancellationDetails(not_found=True))
     second = asyncio.create_task(ActivityEnvironment().run(once.run, "k", effect))
     effect.may_end.set()
     assert await second == "done"
@@ -60,12 +65,7 @@ async def test_what_the_server_gave_up_on_is_there_for_the_next_attempt() -> Non
 async def test_a_cancelled_attempt_stops_its_effect() -> None:
     """The attempt is over when the effect is."""
     once, effect = Once[str](), Effect()
-    environment = ActivityEnvironment()
-    attempt = asyncio.create_task(environment.run(once.run, "k", effect))
-    await _begun(effect)
-    environment.cancel(cancellation_details=ActivityCancellationDetails(cancel_requested=True))
-    with pytest.raises(asyncio.CancelledError):
-        await attempt
+    await _cancelled(once, effect, ActivityCancellationDetails(cancel_requested=True))
     assert effect.was_cancelled
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from perdure.store.tables import id_of, now, storable
+from perdure.plain_text import storable
+from perdure.store.tables import id_of, now
 
 
 def test_an_id_follows_from_kind_and_key() -> None:
