@@ -86,8 +86,30 @@ class Limits(PublicContract):
         return defaults.model_copy(update=self.model_dump(exclude_none=True))
 
 
+SandboxKind = Literal["auto", "docker", "bwrap", "none"]
+
+
+class SandboxSpec(PublicContract):
+    """How an agent's commands are isolated, and what they may use."""
+
+    kind: SandboxKind | None = None
+    """None leaves it to the worker's setting, which is `auto`: the strongest that is there."""
+    image: str | None = _LABEL
+    """The Docker image; None for the worker's setting."""
+    network: bool = False
+    memory_mb: int = Field(default=1024, ge=16)
+    cpus: float = Field(default=1.0, gt=0, le=1024, allow_inf_nan=False)
+    processes: int = Field(default=256, ge=4)
+    disk_mb: int = Field(default=2048, ge=1)
+    """Of all files in the workspace together."""
+    seconds: float = Field(default=600.0, gt=0, le=1500)
+    """For one command."""
+    output_bytes: int = Field(default=1_000_000, ge=1000, le=1_000_000)
+    """Of one command's output that are kept: half from its beginning, half from its end."""
+
+
 class AgentSpec(PublicContract):
-    """What an agent is: its instructions, its tools, its model and its limits."""
+    """What an agent is: its instructions, its tools, its model, its limits and its sandbox."""
 
     name: str = _NAME
     description: str = ""
@@ -96,6 +118,7 @@ class AgentSpec(PublicContract):
     tools: tuple[str, ...] | None = None
     """Names of the tools it may call; None gives it every tool that the worker has."""
     limits: Limits = Limits()
+    sandbox: SandboxSpec = SandboxSpec()
     output_schema: dict[str, Any] | None = None
     """JSON Schema of the answer that `finish` must carry; None for an answer in plain text."""
 
@@ -113,6 +136,8 @@ class AgentRequest(PublicContract):
     user: str | None = _LABEL
     workspace: str | None = None
     """Absolute path of a folder on the worker's machine; its files are copied for the agent."""
+    sandbox: SandboxKind | None = None
+    """Instead of the kind that the agent names."""
     output_schema: dict[str, Any] | None = None
     progress: "Progress | None" = None
     """Filled in by the workflow itself when it continues as new; leave it out."""

@@ -12,9 +12,9 @@ from docstring_parser import Docstring, DocstringStyle, ParseError
 from pydantic_core import to_json
 
 from perdure.plain_text import storable
+from perdure.sandbox.sandbox import Sandbox
 from perdure.tools.arguments import parse
 from perdure.tools.signature import Signature
-from perdure.tools.workspace import Workspace
 
 Replay = Literal["safe", "idempotent", "unsafe"]
 """May a call whose outcome is unknown be repeated: always, under its key, or never."""
@@ -27,7 +27,9 @@ class ToolContext:
     run: str
     key: str
     """Names this call; the same on every attempt."""
-    workspace: Workspace
+    sandbox: Sandbox
+    show: Callable[[bytes], None]
+    """Takes output while it is being printed, for those who watch."""
     begin: Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
     """Records durably, before an effect, that this call has begun, with a detail of one's own;
     returns the detail that an earlier attempt recorded, None if this is the first."""
