@@ -42,7 +42,13 @@ def run(
     ] = "assistant",
     model: Annotated[str | None, typer.Option(help="Model to use instead of the agent's.")] = None,
     workspace: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Its files are copied for the agent.")
+        Path | None, typer.Option(metavar="DIR", help="The agent begins with a copy of its files.")
+    ] = None,
+    sandbox: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", help="Where commands run: auto, docker, bwrap, or none (not isolated)."
+        ),
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="End after so many steps.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
@@ -85,6 +91,7 @@ def run(
         conversation=conversation,
         user=user,
         workspace=options.workspace(workspace),
+        sandbox=sandbox,
         output_schema=options.output_schema(output_schema),
     )
     run_id = options.run_id(id)
@@ -281,6 +288,27 @@ async def _down() -> int:
     if waiting := home.detached():
         say(f"The next command goes on with {', '.join(waiting)}.")
     return COMPLETED
+
+
+@app.command()
+def clean(as_json: Json = False) -> None:
+    """Remove what runs that are over left on this machine: containers, processes, files."""
+    _carry_out(_clean(as_json))
+
+
+async def _clean(as_json: bool) -> int:
+    from perdure.console.cleaning import clean
+    from perdure.settings import Settings
+    from perdure.store.reader import reading
+    from worker import build_sandboxes
+
+    settings = Settings.load()
+    async with _session() as session, reading(settings) as store:
+        sandboxes = build_sandboxes(settings, store)
+        try:
+            return await clean(session.client, sandboxes, as_json=as_json)
+        finally:
+            await sandboxes.release()
 
 
 @app.command("doctor")

@@ -17,7 +17,8 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.act import Act
-from activities.runs import Folders, Runs
+from activities.runs import Runs
+from activities.sandboxing import Sandboxing
 from activities.think import Think
 from perdure.agents import Agents
 from perdure.connection import connect, is_configured, register_search_attributes, run_guarded
@@ -29,11 +30,18 @@ from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.model.thinker import Thinker
 from perdure.opening import Opening
+from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.docker import Docker
+from perdure.sandbox.folders import Folders
+from perdure.sandbox.host import Host
+from perdure.sandbox.machine import machine_of
+from perdure.sandbox.reaper import keep_reaping
+from perdure.sandbox.sandboxes import Sandboxes, queue_of
+from perdure.secrets import Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
-from perdure.tools.workspace import Workspaces
 from workflows.agent import AgentWorkflow
 from workflows.guard import OneObject
 
@@ -66,55 +74,93 @@ RUNNER = UnsandboxedWorkflowRunner()
 async def serving(client: Client, settings: Settings, roles: Sequence[str]) -> AsyncIterator[None]:
     """Host the roles until the block ends; activities that run then are given time to finish."""
     async with AsyncExitStack() as stack:
-        workers = await _workers(stack, client, settings)
-        chosen = [workers[role] for role in roles]
+        store = await _store(stack, settings)
+        sandboxes = build_sandboxes(settings, store)
+        stack.push_async_callback(sandboxes.release)
+        workers = await _workers(stack, client, settings, store, sandboxes)
+        chosen = [worker for role in roles for worker in workers[role]]
         for worker in chosen:
             await stack.enter_async_context(worker)
+        if "act" in roles:
+            reaping = asyncio.create_task(keep_reaping(client, sandboxes))
+            stack.callback(reaping.cancel)
         try:
             yield
         finally:
             await asyncio.gather(*(worker.shutdown() for worker in chosen))
 
 
-async def _workers(stack: AsyncExitStack, client: Client, settings: Settings) -> dict[str, Worker]:
+async def _store(stack: AsyncExitStack, settings: Settings) -> Store:
     store = await Store.open(settings.store_url)
     stack.push_async_callback(store.close)
     await store.migrate()
+    return store
+
+
+async def _workers(
+    stack: AsyncExitStack, client: Client, settings: Settings, store: Store, sandboxes: Sandboxes
+) -> dict[str, list[Worker]]:
     local = LocalModel()
     stack.push_async_callback(local.close)
     catalog = Catalog(os.environ, settings.home / "models.toml")
     models = Models(catalog, local.url)
     stack.push_async_callback(models.close)
-    return build_workers(client, settings, store, models, Registry.load())
+    return build_workers(client, settings, store, models, Registry.load(), sandboxes)
+
+
+def build_sandboxes(settings: Settings, store: Store) -> Sandboxes:
+    """The sandboxes of this machine; the caller releases them."""
+    machine, root = machine_of(settings.home), settings.home / "sandboxes"
+    return Sandboxes(
+        store,
+        Checkpoints(store, private=[settings.home]),
+        {
+            "docker": Docker(settings.sandbox_image, machine),
+            "bwrap": Host(root, "bwrap"),
+            "none": Host(root, "none"),
+            "folder": Folders(root),
+        },
+        machine=machine,
+        kind=settings.sandbox,
+    )
 
 
 def build_workers(
-    client: Client, settings: Settings, store: Store, models: Models, registry: Registry
-) -> dict[str, Worker]:
-    """A worker for each role, from parts that the caller has opened and closes."""
-    workspaces = Workspaces(settings.home / "workspaces", home=settings.home)
+    client: Client,
+    settings: Settings,
+    store: Store,
+    models: Models,
+    registry: Registry,
+    sandboxes: Sandboxes,
+) -> dict[str, list[Worker]]:
+    """The workers of each role, from parts that the caller has opened and closes."""
     agents = Agents([APPLICATION / "agents", settings.home / "agents"])
     runs = Runs(Opening(store, agents, models.catalog, registry), store)
     think = Think(Thinker(store, models, registry))
-    act = Act(Runner(store, registry, workspaces))
-    folders = Folders(workspaces)
+    act = Act(Runner(store, registry, sandboxes, Secrets(os.environ)))
+    sandboxing = Sandboxing(sandboxes)
     return {
-        "agent": Worker(
-            client,
-            task_queue=TASK_QUEUE,
-            workflows=[AgentWorkflow],
-            activities=[runs.open_run, runs.close_run],
-            workflow_runner=RUNNER,
-            interceptors=[OneObject()],
-            **COMMON,
-        ),
-        "think": Worker(client, task_queue=THINK_QUEUE, activities=[think.think], **COMMON),
-        "act": Worker(
-            client,
-            task_queue=ACT_QUEUE,
-            activities=[act.act, folders.prepare_workspace],
-            **COMMON,
-        ),
+        "agent": [
+            Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=[AgentWorkflow],
+                activities=[runs.open_run, runs.close_run],
+                workflow_runner=RUNNER,
+                interceptors=[OneObject()],
+                **COMMON,
+            )
+        ],
+        "think": [Worker(client, task_queue=THINK_QUEUE, activities=[think.think], **COMMON)],
+        "act": [
+            Worker(client, task_queue=ACT_QUEUE, activities=[sandboxing.open_sandbox], **COMMON),
+            Worker(
+                client,
+                task_queue=queue_of(sandboxes.machine),
+                activities=[act.act, sandboxing.close_sandbox],
+                **COMMON,
+            ),
+        ],
     }
 
 

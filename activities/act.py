@@ -22,7 +22,7 @@ class Act:
     @activity.defn
     async def act(self, request: ActInput) -> Observation:
         """Record the result of `request.key`, or find it stored by an earlier attempt."""
-        with heartbeating():
+        with heartbeating(lambda: self._runner.printed(request)):
             return await self._once.run(request.key, lambda: self._find_or_act(request))
 
     async def _find_or_act(self, request: ActInput) -> Observation:

@@ -1,8 +1,9 @@
 """Heartbeats for as long as an effect takes, so that a dead worker is noticed within seconds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from temporalio import activity
 
@@ -10,9 +11,12 @@ SECONDS_BETWEEN = 1.0
 
 
 @contextmanager
-def heartbeating() -> Iterator[None]:
-    """Heartbeat until the block ends; an effect shorter than the interval costs nothing."""
-    pulse = _Pulse()
+def heartbeating(news: Callable[[], Any] = lambda: None) -> Iterator[None]:
+    """Heartbeat until the block ends, each time with the `news` there are.
+
+    An effect shorter than the interval costs nothing.
+    """
+    pulse = _Pulse(news)
     try:
         yield
     finally:
@@ -22,7 +26,8 @@ def heartbeating() -> Iterator[None]:
 class _Pulse:
     """A timer, which is cheaper than a task for effects that last milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: Callable[[], Any]) -> None:
+        self._news = news
         self._loop = asyncio.get_running_loop()
         self._wait()
 
@@ -33,5 +38,9 @@ class _Pulse:
         self._timer = self._loop.call_later(SECONDS_BETWEEN, self._beat)
 
     def _beat(self) -> None:
-        activity.heartbeat()
+        news = self._news()
+        if news is None:
+            activity.heartbeat()
+        else:
+            activity.heartbeat(news)
         self._wait()

@@ -1,19 +1,17 @@
 """How a run begins and ends in the store."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities.failure import final
 from activities.heartbeat import heartbeating
-from perdure.contracts import CloseRun, OpenRun, PrepareWorkspace, RunPlan
+from perdure.contracts import CloseRun, OpenRun, RunPlan
 from perdure.errors import PerdureError
 
 if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
     from perdure.opening import Opening
     from perdure.store.store import Store
-    from perdure.tools.workspace import Workspaces
 
 
 class Runs:
@@ -37,19 +35,3 @@ class Runs:
         """Record how the run ended."""
         with heartbeating():
             await self._store.end_run(request.run, request.result)
-
-
-class Folders:
-    """Hosts the activity `prepare_workspace`, on the machines where tools run."""
-
-    def __init__(self, workspaces: "Workspaces") -> None:
-        self._workspaces = workspaces
-
-    @activity.defn
-    async def prepare_workspace(self, request: PrepareWorkspace) -> None:
-        """Copy the files of `request.source` for the run; a retry finds them copied."""
-        with heartbeating():
-            try:
-                await asyncio.to_thread(self._workspaces.prepare, request.run, request.source)
-            except PerdureError as error:
-                raise final(error) from None

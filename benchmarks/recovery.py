@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,7 +38,7 @@ from perdure.testing.replies import call, finish
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
-from worker import build_workers
+from worker import build_sandboxes, build_workers
 from workflows.agent import AgentWorkflow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +49,7 @@ BUSY = "busy"
 @tool(replay="safe")
 async def labour(context: ToolContext) -> str:
     """Work for an hour, the first time."""
-    busy = context.workspace.root / BUSY
+    busy = Settings.load().home / f"{BUSY}-{context.run}"
     if not busy.exists():
         busy.write_text(str(os.getpid()))
         await asyncio.sleep(3600)
@@ -61,10 +62,11 @@ async def serve() -> None:
     store = await Store.open(settings.store_url)
     await store.migrate()
     models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
-    workers = build_workers(await connect(), settings, store, models, Registry([labour]))
+    registry, sandboxes = Registry([labour]), build_sandboxes(settings, store)
+    workers = build_workers(await connect(), settings, store, models, registry, sandboxes)
     async with AsyncExitStack() as stack:
-        for each in workers.values():
-            await stack.enter_async_context(each)
+        for worker in chain.from_iterable(workers.values()):
+            await stack.enter_async_context(worker)
         await asyncio.Event().wait()
 
 
@@ -118,7 +120,7 @@ class Scene:
         return (recovered - killed).total_seconds()
 
     async def _busy(self, run: str) -> int:
-        busy = self.home / "workspaces" / run / BUSY
+        busy = self.home / f"{BUSY}-{run}"
         while not (busy.exists() and busy.read_text()):
             await asyncio.sleep(0.05)
         return int(busy.read_text())

@@ -102,7 +102,7 @@ class SandboxSpec(PublicContract):
     processes: int = Field(default=256, ge=4)
     disk_mb: int = Field(default=2048, ge=1)
     """Of all files in the workspace together."""
-    seconds: float = Field(default=600.0, gt=0, le=1500)
+    seconds: float = Field(default=600.0, gt=0, le=1200)
     """For one command."""
     output_bytes: int = Field(default=1_000_000, ge=1000, le=1_000_000)
     """Of one command's output that are kept: half from its beginning, half from its end."""
@@ -135,7 +135,7 @@ class AgentRequest(PublicContract):
     conversation: str | None = _LABEL
     user: str | None = _LABEL
     workspace: str | None = None
-    """Absolute path of a folder on the worker's machine; its files are copied for the agent."""
+    """Absolute path of a folder on a worker's machine: the agent begins with a copy of it."""
     sandbox: SandboxKind | None = None
     """Instead of the kind that the agent names."""
     output_schema: dict[str, Any] | None = None
@@ -161,11 +161,35 @@ class OpenRun(Contract):
     request: AgentRequest
 
 
-class PrepareWorkspace(Contract):
-    """Input of `prepare_workspace`: the folder whose files the run gets a copy of."""
+class Place(Contract):
+    """Where a run's sandbox is: on one machine, whose workers serve a task queue of its own."""
+
+    queue: str
+    kind: Literal["docker", "bwrap", "none", "folder"]
+    """`folder`: files only, where no command is to run or nothing would isolate it."""
+    name: str
+    """Of the sandbox: the run's id, numbered when the run had to move to another machine."""
+
+
+class OpenSandbox(Contract):
+    """Input of `open_sandbox`: give the run a place for its tools."""
 
     run: str
-    source: str
+    workflow_id: str
+    executes: bool
+    """Whether the agent may run commands."""
+    source: str | None = None
+    """Folder whose files the run begins with."""
+    earlier: Place | None = None
+    """Where the run has been, when no worker serves that place any more."""
+
+
+class CloseSandbox(Contract):
+    """Input of `close_sandbox`: record the last state of the files, and leave nothing behind."""
+
+    run: str
+    place: Place
+    head: str | None
 
 
 class RunPlan(Contract):
@@ -177,6 +201,8 @@ class RunPlan(Contract):
     limits: Limits
     task: Entry
     task_preview: str
+    executes: bool = False
+    """Whether the agent has a tool that runs commands."""
 
 
 class ThinkInput(Contract):
@@ -224,6 +250,7 @@ class ActInput(Contract):
     key: str
     turn: str
     call: str
+    place: Place
 
 
 class Observation(Contract):
@@ -234,6 +261,16 @@ class Observation(Contract):
     preview: str
     digest: str = ""
     """Of the whole result: two that are alike say the same."""
+
+
+class LiveOutput(Contract):
+    """Heartbeat of `act`: what the call has printed so far, for those who watch."""
+
+    call: str
+    total: int
+    """Bytes."""
+    tail: str
+    """The last of it."""
 
 
 class AgentResult(Contract):
@@ -278,6 +315,7 @@ class Progress(Contract):
     fruitless: int
     last_step: str
     recent: tuple[str, ...]
+    place: Place | None = None
 
 
 class RunState(Contract):

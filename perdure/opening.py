@@ -1,7 +1,15 @@
 """How a run is opened: its agent, model, tools and limits are settled once and recorded."""
 
 from perdure.agents import Agents
-from perdure.contracts import AgentSpec, Entry, Limits, OpenRun, RunPlan
+from perdure.contracts import (
+    AgentSpec,
+    Entry,
+    Limits,
+    OpenRun,
+    RunPlan,
+    SandboxKind,
+    SandboxSpec,
+)
 from perdure.errors import PerdureError, UnknownAgent
 from perdure.model.catalog import Catalog, Model
 from perdure.plain_text import storable
@@ -9,6 +17,7 @@ from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, id_of
 from perdure.tools.offer import offers
 from perdure.tools.registry import Registry
+from perdure.tools.tool import Tool
 
 DEFAULT_LIMITS = Limits(max_steps=50)
 _PREVIEW_CHARACTERS = 200
@@ -26,7 +35,7 @@ class Opening:
     async def open(self, request: OpenRun) -> RunPlan:
         """Record the run and its task; raises a PerdureError for what cannot be settled."""
         recorded = await self._store.find(request.run)
-        return _plan(recorded or await self._record(request))
+        return self._plan(recorded or await self._record(request))
 
     async def _record(self, request: OpenRun) -> Run:
         spec = self._settle(request)
@@ -63,8 +72,22 @@ class Opening:
             update={
                 "model": asked.model or spec.model,
                 "limits": asked.limits.over(spec.limits).over(DEFAULT_LIMITS),
+                "sandbox": _sandbox(spec.sandbox, asked.sandbox),
                 "output_schema": asked.output_schema or spec.output_schema,
             }
+        )
+
+    def _plan(self, run: Run) -> RunPlan:
+        spec = AgentSpec.model_validate(run.spec)
+        offered = offers(self._registry, spec, self._catalog.find(run.model).tools)
+        return RunPlan(
+            run=run.id,
+            agent=run.agent,
+            model=run.model,
+            limits=spec.limits,
+            task=Entry(kind="task", id=_task_id(run.id)),
+            task_preview=" ".join(run.task.split())[:_PREVIEW_CHARACTERS],
+            executes=any(isinstance(each, Tool) and each.executes for each in offered.values()),
         )
 
     def _named(self, name: str) -> AgentSpec:
@@ -72,6 +95,10 @@ class Opening:
             message = f"Agent '{name}' is a file. Send its contents as an inline spec, or its name."
             raise UnknownAgent(message)
         return self._agents.load(name)
+
+
+def _sandbox(spec: SandboxSpec, kind: SandboxKind | None) -> SandboxSpec:
+    return spec if kind is None else spec.model_copy(update={"kind": kind})
 
 
 def _check_budget(limits: Limits, model: Model) -> None:
@@ -85,15 +112,3 @@ def _check_budget(limits: Limits, model: Model) -> None:
 
 def _task_id(run: str) -> str:
     return id_of("e", f"{run}:task")
-
-
-def _plan(run: Run) -> RunPlan:
-    spec = AgentSpec.model_validate(run.spec)
-    return RunPlan(
-        run=run.id,
-        agent=run.agent,
-        model=run.model,
-        limits=spec.limits,
-        task=Entry(kind="task", id=_task_id(run.id)),
-        task_preview=" ".join(run.task.split())[:_PREVIEW_CHARACTERS],
-    )

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from perdure.contracts import SandboxKind
 from perdure.errors import PerdureError
 
 
@@ -32,6 +33,11 @@ class Settings(BaseSettings):
     """Ports of the embedded server: gRPC, Web UI and HTTP API. None lets the home choose."""
     ui_port: int | None = Field(default=None, ge=1, le=65535)
     http_port: int | None = Field(default=None, ge=1, le=65535)
+
+    sandbox: SandboxKind = "auto"
+    """Where commands run, for agents that do not say."""
+    sandbox_image: str = "perdure-sandbox"
+    """The Docker image for agents that do not name one."""
 
     @field_validator("home")
     @classmethod

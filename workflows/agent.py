@@ -39,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import effects
     from workflows.journal import Journal
     from workflows.limits import out_of_time, reached
+    from workflows.lodging import Lodging, nobody_serves
     from workflows.outcome import Outcome
     from workflows.report import found_by, markdown
 
@@ -57,6 +58,7 @@ class AgentWorkflow:
     def __init__(self) -> None:
         self._request: AgentRequest | None = None
         self._journal: Journal | None = None
+        self._lodging: Lodging | None = None
         self._inbox: list[Message] = []
         self._paused = False
         self._closing = False
@@ -74,8 +76,7 @@ class AgentWorkflow:
         except (asyncio.CancelledError, ActivityError) as error:
             result = self._interrupted(error)
         self._upsert()
-        if self._journal is not None:
-            await effects.close_run(CloseRun(run=self._journal.plan.run, result=result))
+        await self._close(result)
         return result
 
     # What the outside may say and ask
@@ -229,15 +230,25 @@ class AgentWorkflow:
 
     async def _act(self, journal: Journal, call: Call) -> Outcome:
         assert journal.head is not None
+        assert self._lodging is not None
         self._report(RunStatus.RUNNING, call.summary)
-        request = ActInput(run=journal.plan.run, key=self._key(), turn=journal.head, call=call.id)
-        try:
-            seen = await effects.act(request, call.summary, self._time_left(journal))
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return Outcome.said(call, f"The outcome is unknown: {_sentence(error)}", is_ok=False)
-        return Outcome.observed(call, seen)
+        key = self._key()
+        while True:
+            place = await self._lodging.place()
+            request = ActInput(
+                run=journal.plan.run, key=key, turn=journal.head, call=call.id, place=place
+            )
+            try:
+                seen = await effects.act(request, call.summary, self._time_left(journal))
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                if not nobody_serves(error):
+                    text = f"The outcome is unknown: {_sentence(error)}"
+                    return Outcome.said(call, text, is_ok=False)
+                self._lodging.leave(place)
+            else:
+                return Outcome.observed(call, seen)
 
     async def _wait(self, journal: Journal, arguments: dict[str, Any]) -> str:
         began = workflow.now()
@@ -269,7 +280,9 @@ class AgentWorkflow:
 
     async def _begin(self, request: AgentRequest) -> Journal:
         if request.progress is not None:
-            return Journal.resumed(request.progress)
+            journal = Journal.resumed(request.progress)
+            self._lodging = Lodging(journal, request.workspace)
+            return journal
         info = workflow.info()
         run = info.first_execution_run_id
         plan = await effects.open_run(
@@ -277,11 +290,19 @@ class AgentWorkflow:
         )
         journal = Journal(plan=plan, started=workflow.now(), head=request.head)
         journal.entries.append(plan.task)
-        self._journal = journal
+        self._journal, self._lodging = journal, Lodging(journal, request.workspace)
         self._upsert()
         if request.workspace is not None:
-            await effects.prepare_workspace(run, request.workspace)
+            await self._lodging.place()  # first, so that a folder that is not there costs nothing
+        elif plan.executes:
+            self._lodging.prepare()
         return journal
+
+    async def _close(self, result: AgentResult) -> None:
+        if self._journal is not None and self._lodging is not None:
+            run = self._journal.plan.run
+            closing = effects.close_run(CloseRun(run=run, result=result))
+            await asyncio.gather(closing, self._lodging.close())
 
     def _interrupted(self, error: asyncio.CancelledError | ActivityError) -> AgentResult:
         answer = self._journal.answer if self._journal else ""

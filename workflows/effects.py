@@ -7,17 +7,20 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.act import Act
-    from activities.runs import Folders, Runs
+    from activities.runs import Runs
+    from activities.sandboxing import Sandboxing
     from activities.think import Think
     from perdure.contracts import (
         ACT_QUEUE,
         THINK_QUEUE,
         ActInput,
         CloseRun,
+        CloseSandbox,
         Decision,
         Observation,
         OpenRun,
-        PrepareWorkspace,
+        OpenSandbox,
+        Place,
         RunPlan,
         ThinkInput,
     )
@@ -28,6 +31,8 @@ LONGEST_EFFECT = timedelta(minutes=30)
 LAST_WORDS = timedelta(minutes=2)
 """How long the closing think of a run may take."""
 BOOKKEEPING = timedelta(minutes=1)
+MACHINE_PATIENCE = timedelta(minutes=1)
+"""A machine whose workers do not begin an effect within this counts as lost."""
 RETRY = RetryPolicy(maximum_interval=timedelta(minutes=1))
 """For ever, at least once a minute: what cannot succeed is raised as not retryable."""
 
@@ -43,15 +48,29 @@ async def open_run(opening: OpenRun) -> RunPlan:
     )
 
 
-async def prepare_workspace(run: str, source: str) -> None:
-    await workflow.execute_activity_method(
-        Folders.prepare_workspace,
-        PrepareWorkspace(run=run, source=source),
+async def open_sandbox(opening: OpenSandbox) -> Place:
+    return await workflow.execute_activity_method(
+        Sandboxing.open_sandbox,
+        opening,
         task_queue=ACT_QUEUE,
         start_to_close_timeout=LONGEST_EFFECT,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
-        summary=f"copy the workspace {source}"[:200],
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary="open the sandbox",
+    )
+
+
+async def close_sandbox(closing: CloseSandbox) -> None:
+    await workflow.execute_activity_method(
+        Sandboxing.close_sandbox,
+        closing,
+        task_queue=closing.place.queue,
+        schedule_to_start_timeout=MACHINE_PATIENCE,
+        schedule_to_close_timeout=BOOKKEEPING,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary="close the sandbox",
     )
 
 
@@ -72,7 +91,8 @@ async def act(request: ActInput, summary: str, time_left: timedelta | None) -> O
     return await workflow.execute_activity_method(
         Act.act,
         request,
-        task_queue=ACT_QUEUE,
+        task_queue=request.place.queue,
+        schedule_to_start_timeout=MACHINE_PATIENCE,
         start_to_close_timeout=LONGEST_EFFECT,
         schedule_to_close_timeout=time_left,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,

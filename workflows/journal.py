@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from perdure.contracts import Decision, Entry, Progress, RunPlan, Usage
+from perdure.contracts import Decision, Entry, Place, Progress, RunPlan, Usage
 
 RECENT_STEPS = 20
 
@@ -27,6 +27,8 @@ class Journal:
     """What the last step called and got, as digests."""
     recent: list[str] = field(default_factory=list)
     """The latest steps, a line each."""
+    place: Place | None = None
+    """Where the run's tools work, once they do."""
 
     @classmethod
     def resumed(cls, progress: Progress) -> "Journal":
@@ -41,6 +43,7 @@ class Journal:
             fruitless=progress.fruitless,
             last_step=progress.last_step,
             recent=list(progress.recent),
+            place=progress.place,
         )
 
     def carried(self) -> Progress:
@@ -55,6 +58,7 @@ class Journal:
             fruitless=self.fruitless,
             last_step=self.last_step,
             recent=tuple(self.recent),
+            place=self.place,
         )
 
     def turn(self, decision: Decision, *, counts: bool) -> None:

@@ -84,6 +84,12 @@ def print_result(run_id: str, result: AgentResult, web_ui: str | None, *, as_jso
         print(clean(result.answer), flush=True)
 
 
+def got_by(run_id: str, files: int) -> str:
+    """How a run's files are looked at and taken out."""
+    what = "1 file" if files == 1 else f"{files:,} files"
+    return f"{what}: starter.py files {run_id} lists, starter.py pull {run_id} DIR writes them"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
@@ -13,11 +12,12 @@ from temporalio.exceptions import CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.console.display import say
-from perdure.console.trouble import Troubles
+from perdure.console.pending import Pending
 from perdure.contracts import AgentResult, RunStatus, Usage
 from perdure.errors import UnknownRun
 from perdure.hosting.parts import Parts
 from perdure.settings import Settings
+from perdure.store.files import Files
 from perdure.store.reader import is_made, reading
 from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, Turn
@@ -25,7 +25,7 @@ from perdure.store.tables import Run, StoredEntry, Turn
 Row = Turn | StoredEntry
 
 _POLL_SECONDS = 0.3
-_POLLS_BETWEEN_TROUBLES = 5
+_POLLS_BETWEEN_NEWS = 3
 # Rows are stamped before they are committed, so one may appear behind another that was seen.
 _OVERLAP = timedelta(seconds=10)
 
@@ -65,6 +65,19 @@ class Feed:
         self._seen.update(row.id for row in new)
         return new
 
+    async def files(self) -> int:
+        """How many files the run has left, as far as that is known here."""
+        if self._store is None or self.run is None:
+            return 0
+        return await count_of_files(self._store, self.run.id)
+
+
+async def count_of_files(store: Store, run: str) -> int:
+    """How many files there are in the last recorded state of the run."""
+    files = Files(store)
+    entries = await files.entries(await files.last(run))
+    return sum(entry[0] == "f" for entry in entries.values())
+
 
 @asynccontextmanager
 async def feed_of(settings: Settings, workflow_id: str) -> AsyncIterator[Feed]:
@@ -74,12 +87,6 @@ async def feed_of(settings: Settings, workflow_id: str) -> AsyncIterator[Feed]:
         return
     async with reading(settings) as store:
         yield Feed(store, workflow_id)
-
-
-def files_of(settings: Settings, run: Run | None) -> Path | None:
-    """The run's workspace, when it has one on this machine."""
-    folder = settings.home / "workspaces" / run.id if run is not None else None
-    return folder if folder is not None and folder.is_dir() else None
 
 
 async def follow(
@@ -108,7 +115,7 @@ async def follow(
 async def _until(
     result: asyncio.Future[AgentResult], parts: Parts, feed: Feed, show: Callable[[Row], None]
 ) -> None:
-    client, ended, troubles = parts.client, False, Troubles()
+    client, ended, pending = parts.client, False, Pending()
     polls = itertools.count(1)
     while not ended and parts.client is client:
         done, _ = await asyncio.wait([result], timeout=_POLL_SECONDS)
@@ -117,9 +124,9 @@ async def _until(
             show(row)
         if not ended:
             await parts.refresh()
-            if next(polls) % _POLLS_BETWEEN_TROUBLES == 0:
-                for trouble in await troubles.news(client, feed.workflow_id):
-                    say(trouble)
+            if next(polls) % _POLLS_BETWEEN_NEWS == 0:
+                for news in await pending.news(client, feed.workflow_id):
+                    say(news)
 
 
 async def result_of(client: Client, workflow_id: str) -> AgentResult:

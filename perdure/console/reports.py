@@ -3,6 +3,7 @@
 from perdure.console.display import (
     cost,
     ending,
+    got_by,
     print_json,
     print_result,
     progress,
@@ -10,7 +11,7 @@ from perdure.console.display import (
     say,
     table,
 )
-from perdure.console.follow import files_of
+from perdure.console.follow import count_of_files
 from perdure.console.standing import listing, reachable, status_of
 from perdure.console.transcript import Transcript, heading
 from perdure.contracts import AgentResult, RunStatus
@@ -52,13 +53,14 @@ async def show_ended(settings: Settings, run_id: str, *, as_json: bool) -> int |
         if run is None or run.result is None:
             return None
         rows = await store.news(run.id, None)
+        files = await count_of_files(store, run.id)
     transcript = Transcript(progress())
     for row in rows:
         transcript.show(row)
     result = AgentResult.model_validate(run.result)
     print_result(run_id, result, None, as_json=as_json)
-    if (files := files_of(settings, run)) is not None:
-        say(f"files in {files}")
+    if files:
+        say(got_by(run_id, files))
     return int(result.status != RunStatus.COMPLETED)
 
 

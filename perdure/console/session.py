@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from temporalio.client import Client
 
 from perdure.connection import has_worker
-from perdure.console.display import print_result, progress, say
-from perdure.console.follow import feed_of, files_of, follow
+from perdure.console.display import got_by, print_result, progress, say
+from perdure.console.follow import feed_of, follow
 from perdure.console.transcript import Transcript
 from perdure.contracts import RunStatus
 from perdure.errors import ServerError
@@ -57,13 +57,13 @@ class Session:
         try:
             async with feed_of(self._settings, run_id) as feed:
                 result = await follow(self.parts, feed, run_id, show)
-                files = files_of(self._settings, feed.run)
+                files = await feed.files()
         except asyncio.CancelledError:
             say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")
             raise
         print_result(run_id, result, self.address(run_id), as_json=as_json)
-        if files is not None:
-            say(f"files in {files}")
+        if files:
+            say(got_by(run_id, files))
         return int(result.status != wanted)
 
     def _introduce(self, run_id: str) -> None:

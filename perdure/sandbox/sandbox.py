@@ -59,7 +59,14 @@ class Sandbox(Protocol):
 
     @property
     def incarnation(self) -> str:
-        """Names this uninterrupted life of the sandbox: another one no longer knows all that ran."""
+        """Names this uninterrupted life of the sandbox; the next may not know all that ran."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its files are all there: `make_ready` has been called in some life of it."""
+
+    async def make_ready(self) -> None:
+        """Mark that the files with which it begins are there."""
 
     async def run(self, step: str, command: Command, show: Callable[[bytes], None]) -> Outcome:
         """Carry out `command`, once for each `step`: a second call joins it or finds its outcome.

@@ -1,15 +1,15 @@
 """The tables of the transcript store.
 
-Nothing in `turn`, `entry` and `claim` is ever changed or deleted; `run` is changed when the
-run ends. Ids of turns and entries are derived from the key that the workflow chose, so a retry
-computes the same id.
+Nothing in `turn`, `entry`, `claim`, `checkpoint` and `piece` is ever changed or deleted; `run` is
+changed when the run ends. Ids of turns and entries are derived from the key that the workflow
+chose, so a retry computes the same id.
 """
 
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, LargeBinary, Text, TypeDecorator
 from sqlmodel import Field, SQLModel
 
 from perdure.plain_text import storable
@@ -52,7 +52,7 @@ def digest(*texts: str) -> str:
 
 
 def id_of(kind: str, key: str) -> str:
-    """The id of the turn (`t-…`) or entry (`e-…`) that the workflow's `key` names."""
+    """The id of the turn (`t-…`), entry (`e-…`) or checkpoint (`c-…`) that `key` names."""
     return f"{kind}-{blake2b(key.encode(), digest_size=12).hexdigest()}"
 
 
@@ -128,4 +128,39 @@ class Claim(SQLModel, table=True):
     id: str = Field(primary_key=True)
     run_id: str
     detail: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime = _created_at()
+
+
+class Checkpoint(SQLModel, table=True):
+    """A state of a run's files, as what differs from the state before."""
+
+    id: str = Field(primary_key=True)
+    run_id: str = Field(index=True)
+    parent_id: str | None
+    state: str
+    """Identity of the state (`inside.index.identity`)."""
+    turn_id: str | None
+    """The turn whose call left it; None for the files with which the run began."""
+    key: str = Field(sa_column=Column(Words, nullable=False))
+    """Of the call."""
+    files: int
+    """Paths that changed."""
+    new_bytes: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Of contents that no checkpoint had before."""
+    created_at: datetime = _created_at()
+    changes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Compressed JSON: an entry of `inside.index` by path, or null for what is gone.
+
+    The last column: SQLite reads past a long value to get at those after it.
+    """
+
+
+class Piece(SQLModel, table=True):
+    """A piece of a file's content, kept once however many files and runs have it."""
+
+    id: str = Field(primary_key=True)
+    """Digest of the content (`inside.pieces.digest`)."""
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Compressed, if that made it shorter than `size`."""
+    size: int
     created_at: datetime = _created_at()

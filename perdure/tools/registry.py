@@ -1,26 +1,56 @@
-"""The registry: every tool that this worker has, its own and those that other projects install."""
+"""The registry: every tool that this worker has, whoever wrote it and whoever carries it out."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol
 
 from perdure.errors import PerdureError
 from perdure.tools.control import CONTROL_NAMES
-from perdure.tools.tool import Tool
+from perdure.tools.mcp.pool import McpServers
+from perdure.tools.tool import Replay, Tool, ToolContext
 
 GROUP = "perdure.tools"
 
 
-class Registry:
-    """Tools by name, in the order in which they were given."""
+class AnyTool(Protocol):
+    """The face of a tool: a function of this process (`Tool`) or one of a server (`McpTool`)."""
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+
+    @property
+    def replay(self) -> Replay: ...
+
+    def check(self, arguments: str) -> dict[str, Any]: ...
+
+    async def call(self, context: ToolContext, arguments: dict[str, Any]) -> str: ...
+
+
+class Registry:
+    """Tools by name, in the order in which they were given; then those that servers have now."""
+
+    def __init__(self, tools: Iterable[Tool], servers: McpServers | None = None) -> None:
+        """`servers` may be opened later; their tools come and go.
+
+        Raises:
+            PerdureError: a name is taken: by another tool, a control tool, or a server's tools.
+        """
         self._tools: dict[str, Tool] = {}
+        self._servers = servers or McpServers((), Path())  # none at all
         for tool in tools:
             self._add(tool)
 
     @classmethod
-    def load(cls) -> "Registry":
+    def load(cls, servers: McpServers | None = None) -> "Registry":
         """Take the tools of every installed distribution with entry points in `perdure.tools`.
 
         Raises:
@@ -36,19 +66,27 @@ class Registry:
                         f"of {_origin(entry)}. Uninstall one of them, or rename its tool."
                     )
                 origins.setdefault(tool.name, _origin(entry))
-        return cls(tools.values())
+        return cls(tools.values(), servers)
 
-    def find(self, name: str) -> Tool | None:
-        return self._tools.get(name)
+    def find(self, name: str) -> AnyTool | None:
+        return self._tools.get(name) or self._servers.find(name)
 
-    def select(self, names: Iterable[str] | None) -> tuple[Tool, ...]:
-        """The tools of these names, each once; None gives all.
+    def select(self, names: Iterable[str] | None) -> tuple[AnyTool, ...]:
+        """The tools of these names, each once; None gives all, and `docs__*` all that fit it.
 
         Control tools may be named but are not among them: the workflow carries them out.
         """
+        known = self._known()
         if names is None:
-            return tuple(self._tools.values())
-        return tuple(self._get(name) for name in dict.fromkeys(names) if name not in CONTROL_NAMES)
+            return tuple(known.values())
+        chosen: dict[str, AnyTool] = {}
+        for name in names:
+            if name not in CONTROL_NAMES:
+                chosen |= self._get(name, known)
+        return tuple(chosen.values())
+
+    def _known(self) -> dict[str, AnyTool]:
+        return {**self._tools, **{tool.name: tool for tool in self._servers.tools()}}
 
     def _add(self, tool: Tool) -> None:
         if tool.name in CONTROL_NAMES:
@@ -57,14 +95,24 @@ class Registry:
             )
         if self._tools.setdefault(tool.name, tool) is not tool:
             raise PerdureError(f"Two tools are called '{tool.name}'; rename one of them.")
+        if server := self._servers.owner(tool.name):
+            raise PerdureError(
+                f"No tool can be called '{tool.name}': such names belong to MCP server '{server}'. "
+                "Rename one of them."
+            )
 
-    def _get(self, name: str) -> Tool:
-        if tool := self._tools.get(name):
-            return tool
-        close = get_close_matches(name, self._tools, n=1)
+    def _get(self, name: str, known: dict[str, AnyTool]) -> dict[str, AnyTool]:
+        """The tool of that name, or those whose names fit it, of all that are `known`."""
+        if name in known:
+            return {name: known[name]}
+        if fitting := {each: tool for each, tool in known.items() if fnmatchcase(each, name)}:
+            return fitting
+        if problem := self._servers.problem(name):
+            raise PerdureError(f"Tool '{name}' is not known yet. {problem}")
+        close = get_close_matches(name, known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        known = ", ".join(sorted(self._tools)) or "none"
-        raise PerdureError(f"Tool '{name}' is unknown.{hint} Known tools: {known}.")
+        told = ", ".join(sorted(known)) or "none"
+        raise PerdureError(f"Tool '{name}' is unknown.{hint} Known tools: {told}.")
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -1,6 +1,5 @@
 """Carrying out one tool call: once if it can be known, and never twice in silence."""
 
-import asyncio
 import logging
 import time
 from datetime import datetime
@@ -8,13 +7,17 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from perdure.contracts import ActInput, Observation
+from perdure.contracts import ActInput, LiveOutput, Observation
 from perdure.errors import PerdureError, ToolError
+from perdure.sandbox.sandbox import SandboxLost
+from perdure.sandbox.sandboxes import Sandboxes
+from perdure.secrets import Secrets
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, digest, id_of, now
-from perdure.tools.registry import Registry
-from perdure.tools.tool import Tool, ToolContext, as_text
-from perdure.tools.workspace import Workspaces
+from perdure.tools.execution import OutcomeUnknown
+from perdure.tools.live import Live
+from perdure.tools.registry import AnyTool, Registry
+from perdure.tools.tool import ToolContext, as_text
 
 RESULT_CHARACTERS = 1_000_000
 """How much of one result the store keeps."""
@@ -26,10 +29,18 @@ logger = logging.getLogger(__name__)
 class Runner:
     """Carries out calls of stored turns, and stores each result under the call's key."""
 
-    def __init__(self, store: Store, registry: Registry, workspaces: Workspaces) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, sandboxes: Sandboxes, secrets: Secrets
+    ) -> None:
         self._store = store
         self._registry = registry
-        self._workspaces = workspaces
+        self._sandboxes = sandboxes
+        self._secrets = secrets
+        self._live = Live(secrets)
+
+    def printed(self, request: ActInput) -> LiveOutput | None:
+        """What the call has printed so far, while it is under way."""
+        return self._live.of(request.key)
 
     async def recall(self, request: ActInput) -> Observation | None:
         """The result that is stored under the request's key, if there is one."""
@@ -40,7 +51,8 @@ class Runner:
         """Carry out the call and store its result, whatever it is."""
         call = await self._call(request)
         began = time.monotonic()
-        status, text = await self._outcome(request, call)
+        status, said = await self._outcome(request, call)
+        text = self._secrets.mask(said)
         entry = StoredEntry(
             id=id_of("e", request.key),
             run_id=request.run,
@@ -71,30 +83,45 @@ class Runner:
             earlier = await self._store.claim(started, request.run, at)
             if earlier is not None:
                 return "unknown", _unknown_outcome(earlier)
-        return await self._run(tool, request, call["arguments"])
-
-    async def _run(self, tool: Tool, request: ActInput, arguments: str) -> tuple[str, str]:
         try:
-            workspace = self._workspaces.at(request.run)
-            if not workspace.root.is_dir():
-                await asyncio.to_thread(self._workspaces.prepare, request.run, None)
+            return await self._in_sandbox(tool, request, call["arguments"])
+        except SandboxLost:
+            await self._sandboxes.forget(request.place)
+            raise
+
+    async def _in_sandbox(
+        self, tool: AnyTool, request: ActInput, arguments: str
+    ) -> tuple[str, str]:
+        try:
+            sandbox = await self._sandboxes.at(request.run, request.place)
+        except PerdureError as error:
+            return "error", as_text(str(error))
+        with self._live.showing(request.key, request.call) as show:
             context = ToolContext(
                 run=request.run,
                 key=request.key,
-                workspace=workspace,
-                begin=lambda detail: self._begin(request, detail),
+                sandbox=sandbox,
+                show=show,
+                begin=lambda detail: self._store.claim(request.key, request.run, detail),
             )
-            return "ok", await tool.call(context, tool.check(arguments))
-        except (ToolError, PerdureError) as error:
-            return "error", as_text(str(error))
-        except SQLAlchemyError:  # ours, not the tool's: `begin` could not record; worth a retry
-            raise
-        except Exception as error:  # a tool is anybody's code: its failure is the model's to handle
-            logger.warning("Tool %s failed", tool.name, exc_info=True)
-            return "error", as_text(f"{tool.name} failed: {type(error).__name__}: {error}")
+            status, text = await _carry_out(tool, context, arguments)
+        if tool.replay == "idempotent":  # those that only read change nothing
+            await self._sandboxes.save(request.run, sandbox, request.turn, request.key)
+        return status, text
 
-    async def _begin(self, request: ActInput, detail: dict[str, Any]) -> dict[str, Any] | None:
-        return await self._store.claim(request.key, request.run, detail)
+
+async def _carry_out(tool: AnyTool, context: ToolContext, arguments: str) -> tuple[str, str]:
+    try:
+        return "ok", await tool.call(context, tool.check(arguments))
+    except OutcomeUnknown as error:
+        return "unknown", as_text(str(error))
+    except (ToolError, PerdureError) as error:
+        return "error", as_text(str(error))
+    except (SQLAlchemyError, SandboxLost):  # ours, not the tool's: worth a retry
+        raise
+    except Exception as error:  # a tool is anybody's code: its failure is the model's to handle
+        logger.warning("Tool %s failed", tool.name, exc_info=True)
+        return "error", as_text(f"{tool.name} failed: {type(error).__name__}: {error}")
 
 
 def _observation(entry: StoredEntry) -> Observation:

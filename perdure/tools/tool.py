@@ -44,6 +44,8 @@ class Tool:
     parameters: dict[str, Any]
     """JSON Schema of the arguments."""
     replay: Replay
+    executes: bool
+    """Does it run commands, which have to be isolated?"""
     function: Callable[..., Any]
     signature: Signature
 
@@ -64,7 +66,7 @@ class Tool:
         return as_text(await asyncio.to_thread(self.function, **given))
 
 
-def tool(*, replay: Replay) -> Callable[[Callable[..., Any]], Tool]:
+def tool(*, replay: Replay, executes: bool = False) -> Callable[[Callable[..., Any]], Tool]:
     """Make a `Tool` of an annotated function with a docstring.
 
     The description of each parameter is taken from the docstring's `Args:` (Google style); a
@@ -82,7 +84,7 @@ def tool(*, replay: Replay) -> Callable[[Callable[..., Any]], Tool]:
         docstring = _docstring(name, function)
         description = (docstring.description or "").strip()
         signature = Signature.of(name, function, docstring, injected=ToolContext)
-        return Tool(name, description, signature.parameters, replay, function, signature)
+        return Tool(name, description, signature.parameters, replay, executes, function, signature)
 
     return decorate
 

@@ -6,15 +6,18 @@ import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
 from activities.act import Act
-from perdure.contracts import ActInput
+from perdure.contracts import ActInput, Place
+from perdure.secrets import Secrets
+from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
 from perdure.tools.tool import tool
-from perdure.tools.workspace import Workspaces
-from tests.model.turns import make_call, make_turn
+from tests.model.turns import make_call, make_run, make_turn
+from worker import build_sandboxes
 
-REQUEST = ActInput(run="run", key="k", turn="t", call="c")
+PLACE = Place(queue="q", kind="folder", name="run")
+REQUEST = ActInput(run="run", key="k", turn="t", call="c", place=PLACE)
 
 
 class Counter:
@@ -42,7 +45,9 @@ async def test_a_retried_act_returns_the_stored_result(
     store: Store, counter: Counter, tmp_path: Path
 ) -> None:
     """The tool is carried out by the first attempt, and by no other."""
-    act = Act(Runner(store, Registry([counter.tool]), Workspaces(tmp_path / "workspaces")))
+    await store.keep(make_run("run"))
+    sandboxes = build_sandboxes(Settings(home=tmp_path), store)
+    act = Act(Runner(store, Registry([counter.tool]), sandboxes, Secrets({})))
     first = await ActivityEnvironment().run(act.act, REQUEST)
     assert (first.status, first.preview) == ("ok", "It is 1.")
     assert await ActivityEnvironment().run(act.act, REQUEST) == first

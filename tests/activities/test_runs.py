@@ -7,14 +7,13 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.runs import Folders, Runs
+from activities.runs import Runs
 from perdure.agents import Agents
 from perdure.contracts import (
     AgentRequest,
     AgentResult,
     CloseRun,
     OpenRun,
-    PrepareWorkspace,
     RunStatus,
     Usage,
 )
@@ -22,7 +21,6 @@ from perdure.model.catalog import Catalog
 from perdure.opening import Opening
 from perdure.store.store import Store
 from perdure.tools.registry import Registry
-from perdure.tools.workspace import Workspaces
 
 
 @pytest_asyncio.fixture
@@ -51,18 +49,3 @@ async def test_what_cannot_be_settled_ends_the_run(runs: Runs) -> None:
     with pytest.raises(ApplicationError, match="Agent 'none' is unknown") as caught:
         await ActivityEnvironment().run(runs.open_run, _request("none"))
     assert (caught.value.type, caught.value.non_retryable) == ("UnknownAgent", True)
-
-
-async def test_a_workspace_is_copied_or_the_run_ends(tmp_path: Path) -> None:
-    """A folder that is not there is told with its path."""
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "a.txt").write_text("A")
-    folders = Folders(Workspaces(tmp_path / "home" / "workspaces"))
-    prepare = PrepareWorkspace(run="run", source=str(source))
-    for _ in range(2):
-        await ActivityEnvironment().run(folders.prepare_workspace, prepare)
-    missing = PrepareWorkspace(run="other", source=str(tmp_path / "none"))
-    with pytest.raises(ApplicationError, match="none") as caught:
-        await ActivityEnvironment().run(folders.prepare_workspace, missing)
-    assert caught.value.non_retryable

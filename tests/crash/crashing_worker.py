@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from contextlib import AsyncExitStack
+from itertools import chain
 from pathlib import Path
 
 from sqlmodel import SQLModel
@@ -24,7 +25,7 @@ from perdure.store.store import Row, Store
 from perdure.store.tables import Run, StoredEntry, Turn
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
-from worker import build_workers
+from worker import build_sandboxes, build_workers
 
 HOME = Path(os.environ["PERDURE_HOME"])
 CRASHES = set(os.environ["CRASHES"].split())
@@ -68,17 +69,17 @@ def _what(row: SQLModel) -> tuple[str, int]:
 
 
 @tool(replay="safe")
-def look(step: int, context: ToolContext) -> int:
+def look(step: int) -> int:
     """Count what has been put so far."""
     time.sleep(TOOL_SECONDS)
     crash("in_look", step)
-    return sum(1 for _ in context.workspace.root.glob("put-*"))
+    return sum(1 for _ in HOME.glob("put-*"))
 
 
 @tool(replay="idempotent")
 def put(step: int, context: ToolContext) -> int:
     """Keep the square of a step under the call's key."""
-    place = context.workspace.root / f"put-{context.key}"
+    place = HOME / f"put-{context.key}"
     place.write_text(str(step))
     time.sleep(TOOL_SECONDS)
     crash("in_put", step)
@@ -86,9 +87,9 @@ def put(step: int, context: ToolContext) -> int:
 
 
 @tool(replay="unsafe")
-def append(step: int, context: ToolContext) -> str:
+def append(step: int) -> str:
     """Append a line to the ledger."""
-    with (context.workspace.root / "ledger").open("a") as ledger:
+    with (HOME / "ledger").open("a") as ledger:
         ledger.write(f"{step}\n")
     time.sleep(TOOL_SECONDS)
     crash("in_append", step)
@@ -102,10 +103,11 @@ async def serve() -> None:
     store = CrashingStore(create_engine(settings.store_url))
     await store.migrate()
     models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
-    workers = build_workers(client, settings, store, models, Registry([look, put, append]))
+    registry, sandboxes = Registry([look, put, append]), build_sandboxes(settings, store)
+    workers = build_workers(client, settings, store, models, registry, sandboxes)
     async with AsyncExitStack() as stack:
-        for each in workers.values():
-            await stack.enter_async_context(each)
+        for worker in chain.from_iterable(workers.values()):
+            await stack.enter_async_context(worker)
         await asyncio.Event().wait()
 
 

@@ -96,9 +96,8 @@ def _judge_effects(
 ) -> Verdict:
     """Effects that may be repeated are right in the end; the others happened once or never."""
     steps = list(range(1, len(path)))
-    workspace = trial.home / "workspaces" / run.id
-    assert sorted(int(place.read_text()) for place in workspace.glob("put-*")) == steps
-    lines = Counter(int(line) for line in (workspace / "ledger").read_text().split())
+    assert sorted(int(place.read_text()) for place in trial.home.glob("put-*")) == steps
+    lines = Counter(int(line) for line in (trial.home / "ledger").read_text().split())
     assert set(lines.values()) == {1}, f"repeated: {lines}"
     outcomes = [entries[each] for turn in path for each in turn.entries]
     looked = [entry for entry in outcomes if entry.tool == "look"]

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from pathlib import Path
 
 from temporalio.client import Client, WorkflowHandle
@@ -37,7 +38,7 @@ from perdure.testing.replies import call, calls, empty, finish, slow
 from perdure.testing.script import Steps
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools.registry import Registry
-from worker import build_workers
+from worker import build_sandboxes, build_workers
 from workflows.agent import AgentWorkflow
 
 HERE = Path(__file__).parent
@@ -79,12 +80,13 @@ async def _workers(client: Client, home: Path, model: ScriptedModel) -> AsyncIte
     await store.migrate()
     catalog = Catalog({**os.environ, "OPENAI_BASE_URL": model.url}, home / "models.toml")
     models = Models(catalog, LocalModel().url)
-    workers = build_workers(client, settings, store, models, Registry.load())
+    sandboxes = build_sandboxes(settings, store)
+    workers = build_workers(client, settings, store, models, Registry.load(), sandboxes)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         stack.push_async_callback(models.close)
-        for each in workers.values():
-            await stack.enter_async_context(each)
+        for worker in chain.from_iterable(workers.values()):
+            await stack.enter_async_context(worker)
         yield
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from perdure.store.tables import StoredEntry, Turn
+from perdure.contracts import AgentSpec
+from perdure.store.tables import Run, StoredEntry, Turn
 
 
 def make_turn(id: str = "t", *calls: dict[str, Any], **fields: Any) -> Turn:
@@ -29,3 +30,9 @@ def make_result(call: str = "c", text: str = "done", **fields: Any) -> StoredEnt
 def make_entry(text: str, kind: str = "notice", id: str = "e") -> StoredEntry:
     """Something else that the model is shown."""
     return StoredEntry(id=id, run_id="run", kind=kind, text=text)
+
+
+def make_run(id: str = "run", **spec: Any) -> Run:
+    """A run of an agent with this `spec`."""
+    agent = AgentSpec(name="a", **spec).model_dump(mode="json")
+    return Run(id=id, workflow_id=f"agent-{id}", agent="a", model="m", spec=agent, task="task")

@@ -1,13 +1,16 @@
 """Which tools a worker has, and what is said about those that it cannot have."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from perdure.errors import PerdureError
 from perdure.tools.files import TOOLS
+from perdure.tools.mcp.pool import McpServers
 from perdure.tools.registry import Registry
 from perdure.tools.tool import tool
 
@@ -119,3 +122,72 @@ def test_a_control_tools_name_is_taken() -> None:
 
     with pytest.raises(PerdureError, match="No tool can be called 'finish'"):
         Registry([finish])
+
+
+@pytest_asyncio.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[McpServers]:
+    """A server that is just starting and whose tools are known from last time, and a new one."""
+    silent = {"command": "sleep", "args": ["600"]}
+    (tmp_path / ".mcp.json").write_text(json.dumps({"mcpServers": {"docs": silent, "new": silent}}))
+    listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("search", "read")]
+    (tmp_path / "docs.json").write_text(json.dumps(listed))
+    pool = McpServers([tmp_path / ".mcp.json"], tmp_path, {})
+    await pool.open(patience=0.01)
+    yield pool
+    await pool.close()
+
+
+async def test_the_tools_of_servers_are_found(servers: McpServers) -> None:
+    """After this process's own, by the names that servers give them."""
+    registry = Registry(TOOLS, servers)
+    names = [each.name for each in registry.select(None)]
+    assert names == [*(each.name for each in TOOLS), "docs__search", "docs__read"]
+    found = registry.find("docs__read")
+    assert found is not None
+    assert registry.select(["docs__read"]) == (found,)
+
+
+async def test_a_registry_knows_the_servers_that_are_opened_later(tmp_path: Path) -> None:
+    """The worker puts its parts together first."""
+    pool = McpServers([tmp_path / ".mcp.json"], tmp_path, {})
+    registry = Registry(TOOLS, pool)
+    await pool.open()
+    assert registry.select(None) == TOOLS
+    await pool.close()
+
+
+async def test_a_pattern_selects_all_that_fit(servers: McpServers) -> None:
+    """All tools of a server, or of this process; each once, where it is first named."""
+    registry = Registry(TOOLS, servers)
+    chosen = registry.select(["docs__read", "docs__*", "write_*"])
+    assert [each.name for each in chosen] == ["docs__read", "docs__search", "write_file"]
+
+
+def test_a_pattern_that_nothing_fits_is_refused() -> None:
+    """As a name that is nobody's is."""
+    with pytest.raises(PerdureError, match=r"Tool 'dosc__\*' is unknown. Known tools: "):
+        Registry(TOOLS).select(["dosc__*"])
+
+
+@pytest.mark.parametrize("name", ["new__search", "new__*"])
+async def test_a_server_that_never_answered_is_named(servers: McpServers, name: str) -> None:
+    """Its tools are not unknown for a slip of the agent's author."""
+    with pytest.raises(PerdureError, match="not known yet. MCP server 'new' has not answered yet"):
+        Registry(TOOLS, servers).select([name])
+
+
+async def test_an_unknown_tool_of_a_server_gets_a_suggestion(servers: McpServers) -> None:
+    """As any other does."""
+    with pytest.raises(PerdureError, match=r"'docs__serch' .* Did you mean 'docs__search'\?"):
+        Registry(TOOLS, servers).select(["docs__serch"])
+
+
+async def test_a_servers_names_are_taken(servers: McpServers) -> None:
+    """Whether the server has a tool of that name now or will have."""
+
+    @tool(replay="safe")
+    def docs__anything() -> None:
+        """Do anything."""
+
+    with pytest.raises(PerdureError, match="such names belong to MCP server 'docs'. Rename one"):
+        Registry([docs__anything], servers)

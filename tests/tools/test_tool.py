@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from perdure.errors import ToolError
+from perdure.sandbox.folder import Folder
 from perdure.tools.tool import Replay, ToolContext, as_text, tool
-from perdure.tools.workspace import Workspace
 
 
 class Address(BaseModel):
@@ -40,7 +40,7 @@ async def begin(_detail: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-CONTEXT = ToolContext(run="r", key="k", workspace=Workspace(Path("w")), begin=begin)
+CONTEXT = ToolContext(run="r", key="k", sandbox=Folder(Path("w")), show=print, begin=begin)
 
 
 def test_name_description_and_schema_come_from_the_function() -> None:

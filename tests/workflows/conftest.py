@@ -21,12 +21,13 @@ from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.settings import Settings
+from perdure.store.files import Files
 from perdure.store.store import Store
 from perdure.testing.scripted_model import ScriptedModel
-from perdure.tools import files
+from perdure.tools import files, shell
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
-from worker import ROLES, build_workers
+from worker import ROLES, build_sandboxes, build_workers
 from workflows.agent import AgentWorkflow
 
 
@@ -82,6 +83,17 @@ class Application:
     async def run(self, task: str = "task", **fields: Any) -> AgentResult:
         return await (await self.start(task, **fields)).result()
 
+    async def files(self, run: str) -> dict[str, str]:
+        """The text of the files that the run has left."""
+        files = Files(self.store)
+        entries = await files.entries(await files.last(run))
+        found = {path: entry[-1] for path, entry in entries.items() if entry[0] == "f"}
+        contents = await files.contents([each for pieces in found.values() for each in pieces])
+        return {
+            path: b"".join(contents[each] for each in pieces).decode()
+            for path, pieces in found.items()
+        }
+
     def shown(self) -> list[dict[str, Any]]:
         """The messages of the latest request."""
         messages: list[dict[str, Any]] = self.model.requests[-1].body["messages"]
@@ -116,11 +128,13 @@ async def application(
         await store.migrate()
         models = Models(Catalog({"OPENAI_BASE_URL": model.url}, _models(home)), no_local_model)
         stack.push_async_callback(models.close)
-        registry = Registry([*files.TOOLS, linger, cling, fail])
-        settings = Settings(home=home)
-        workers = build_workers(environment.client, settings, store, models, registry)
-        for role in ROLES:
-            await stack.enter_async_context(workers[role])
+        registry = Registry([*files.TOOLS, *shell.TOOLS, linger, cling, fail])
+        settings = Settings(home=home, sandbox="none")
+        sandboxes = build_sandboxes(settings, store)
+        stack.push_async_callback(sandboxes.release)
+        workers = build_workers(environment.client, settings, store, models, registry, sandboxes)
+        for worker in (each for role in ROLES for each in workers[role]):
+            await stack.enter_async_context(worker)
         yield Application(environment.client, http_url, store, model, home)
 
 

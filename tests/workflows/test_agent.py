@@ -40,7 +40,8 @@ async def test_a_run_thinks_acts_and_finishes(app: Application) -> None:
     result = await handle.result()
     assert (result.status, result.answer, result.steps) == ("completed", "Written.", 2)
     run = await app.store.find_run(handle.id)
-    assert (app.home / "workspaces" / run.id / "a.txt").read_text() == "hello"
+    assert await app.files(run.id) == {"a.txt": "hello"}
+    assert not list((app.home / "sandboxes").iterdir())
     assert run.result == result.model_dump(mode="json")
 
 
@@ -495,10 +496,12 @@ async def test_a_run_can_be_found_and_understood_in_the_web_ui(app: Application)
     ]
     assert summaries == [
         "open the run",
+        "open the sandbox",
         "think: step 1",
         "act write_file: a.txt",
         "think: step 2",
         "close the run: completed",
+        "close the sandbox",
     ]
 
 

@@ -1,0 +1,19 @@
+"""What `clean` does: the reaper's work, at once and in sight."""
+
+from temporalio.client import Client
+
+from perdure.console.display import print_json, results, say, table
+from perdure.sandbox.reaper import reap
+from perdure.sandbox.sandboxes import Sandboxes
+
+
+async def clean(client: Client, sandboxes: Sandboxes, *, as_json: bool) -> int:
+    """Remove the sandboxes of runs that are over, and print which they were."""
+    removed = await reap(client, sandboxes, lambda _: True)
+    if as_json:
+        print_json(removed)
+    elif removed:
+        rows = [(each.kind, each.name, each.workflow_id) for each in removed]
+        results().print(table(["removed", "sandbox", "run"], rows))
+    say(f"{len(removed)} removed; what is left belongs to runs that go on.")
+    return 0

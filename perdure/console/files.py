@@ -1,0 +1,218 @@
+"""The commands that look at a run's recorded files and fetch them; they start nothing."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from perdure.console.comparison import LONGEST, Difference, Side, shown
+from perdure.console.destination import CannotPull, Destination
+from perdure.console.display import clean, print_json, say
+from perdure.errors import StoreError
+from perdure.plain_text import storable
+from perdure.sandbox.inside.index import Entries, Entry, without_time
+from perdure.sandbox.inside.restore import restore
+from perdure.sandbox.parts import batches
+from perdure.sandbox.writing import writing
+from perdure.settings import Settings
+from perdure.store.files import Files
+from perdure.store.reader import reading
+from perdure.store.tables import Run
+
+_NAMED = 5
+_KINDS = {"f": "file", "l": "link", "d": "folder"}
+_TYPES = {"f": stat.S_IFREG, "l": stat.S_IFLNK, "d": stat.S_IFDIR}
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+async def files(settings: Settings, run_id: str, step: int | None, *, as_json: bool) -> int:
+    """Print the files as they were after that step, or as they were last."""
+    async with _recorded(settings, run_id) as (recorded, run):
+        entries = await _state(recorded, run, step)
+    if as_json:
+        print_json(
+            [{"path": storable(path), **_described(entries[path])} for path in sorted(entries)]
+        )
+        return 0
+    for path in sorted(entries):
+        print(_listed(path, entries[path]))
+    sizes = [entry[3] for entry in entries.values() if entry[0] == "f"]
+    say(f"{_count(len(sizes), 'file')}, {sum(sizes):,} bytes")
+    return 0
+
+
+async def diff(
+    settings: Settings, run_id: str, start: int | None, end: int | None, *, as_json: bool
+) -> int:
+    """Print what changed from one step to another: from before the first to the last."""
+    found = []
+    async with _recorded(settings, run_id) as (recorded, run):
+        before = await _state(recorded, run, start or 0)
+        after = await _state(recorded, run, end)
+        async for difference in _differences(recorded, before, after):
+            if as_json:
+                found.append(_compared(difference))
+            else:
+                _print(difference)
+    if as_json:
+        print_json(found)
+    return 0
+
+
+async def pull(
+    settings: Settings, run_id: str, folder: Path, step: int | None, *, force: bool
+) -> int:
+    """Write the files into `folder`; nothing is overwritten unless by `force`."""
+    async with _recorded(settings, run_id) as (recorded, run):
+        entries = await _state(recorded, run, step)
+        root = folder.expanduser().resolve()
+        try:
+            target = await asyncio.to_thread(Destination, root, entries)
+            if target.conflicts and not force:
+                say(_refusal(target))
+                return 1
+            await asyncio.to_thread(target.clear)
+            async for arguments, data in writing(recorded, target.wanted):
+                await asyncio.to_thread(restore, root, arguments, data)
+        except OSError as error:
+            message = (
+                f"The files cannot be written into {str(root)!r}: {error}. Check its permissions"
+                " and its disk's free space; those before are written."
+            )
+            raise CannotPull(message) from error
+    written = sum(entry[0] != "d" for entry in target.wanted.values())
+    same = sum(entry[0] != "d" for entry in entries.values()) - written
+    say(
+        f"Wrote {_count(written, 'file')} into {root}"
+        + (f"; {same:,} were there already." if same else ".")
+    )
+    return 0
+
+
+@asynccontextmanager
+async def _recorded(settings: Settings, run_id: str) -> AsyncIterator[tuple[Files, Run]]:
+    async with reading(settings) as store:
+        run = await store.find_run(run_id)
+        try:
+            yield Files(store), run
+        except DBAPIError as error:
+            message = (
+                f"The files of run '{run_id}' cannot be read from the store: {error.orig}. A"
+                " worker of this version brings an older database up to date when it starts."
+            )
+            raise StoreError(message) from error
+
+
+async def _state(recorded: Files, run: Run, step: int | None) -> Entries:
+    point = await (recorded.last(run.id) if step is None else recorded.at(run.id, step))
+    return await recorded.entries(point)
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    kind = {"kind": _KINDS[entry[0]]}
+    match entry:
+        case ["l", target]:
+            return {**kind, "target": storable(target)}
+        case ["f", mode, modified, size, _]:
+            return {**kind, "mode": f"{mode:04o}", "size": size, "modified_ns": modified}
+        case _:
+            return {**kind, "mode": f"{entry[1]:04o}"}
+
+
+def _listed(path: str, entry: Entry) -> str:
+    mode = stat.filemode(_TYPES[entry[0]] | (0o777 if entry[0] == "l" else entry[1]))
+    size = f"{entry[3]:,}" if entry[0] == "f" else ""
+    target = f" -> {shown(entry[1])}" if entry[0] == "l" else ""
+    return f"{mode} {size:>13} {shown(path)}{target}"
+
+
+_Pair = tuple[str, Entry | None, Entry | None]
+
+
+async def _differences(
+    recorded: Files, before: Entries, after: Entries
+) -> AsyncIterator[Difference]:
+    """By path; the contents of a few at a time."""
+    for batch in batches(_pairs(before, after), _length):
+        entries = [entry for _, *sides in batch for entry in sides if _is_short(entry)]
+        contents = await recorded.contents([each for entry in entries for each in entry[4]])
+        for path, old, new in batch:
+            yield Difference(path, _side(old, contents), _side(new, contents))
+
+
+def _pairs(before: Entries, after: Entries) -> Iterator[_Pair]:
+    changed = [path for path in before.keys() | after.keys() if _differ(before, after, path)]
+    parents = {path[:end] for path in changed for end in _ends(path)}
+    for path in sorted(changed):
+        old, new = before.get(path), after.get(path)
+        if old and new and old[0] != new[0]:
+            yield path, old, None
+            yield path, None, new
+        # A folder that came or went with what is in it needs no mention.
+        elif path not in parents or (old and new):
+            yield path, old, new
+
+
+def _differ(before: Entries, after: Entries, path: str) -> bool:
+    old, new = before.get(path), after.get(path)
+    return old is None or new is None or without_time(old) != without_time(new)
+
+
+def _ends(path: str) -> Iterator[int]:
+    return (end for end, character in enumerate(path) if character == "/")
+
+
+def _is_short(entry: Entry | None) -> TypeGuard[Entry]:
+    return entry is not None and entry[0] == "f" and entry[3] <= LONGEST
+
+
+def _length(pair: _Pair) -> int:
+    return sum(entry[3] for entry in pair[1:] if _is_short(entry))
+
+
+def _side(entry: Entry | None, contents: Mapping[str, bytes]) -> Side | None:
+    match entry:
+        case None:
+            return None
+        case ["l", target]:
+            return Side(entry, os.fsencode(target))
+        case ["f", _, _, _, digests]:
+            content = b"".join(contents[each] for each in digests) if _is_short(entry) else None
+            return Side(entry, content)
+        case _:
+            return Side(entry, b"")
+
+
+def _print(difference: Difference) -> None:
+    for line in difference.lines():
+        typer.secho(clean(line), fg=_COLOURS.get(line[:1]))
+
+
+def _compared(difference: Difference) -> dict[str, Any]:
+    sides = {"before": difference.before, "after": difference.after}
+    return {
+        "path": storable(difference.path),
+        "change": difference.change,
+        **{name: side and _described(side.entry) for name, side in sides.items()},
+        "diff": "\n".join(difference.lines()),
+    }
+
+
+def _refusal(target: Destination) -> str:
+    conflicts = target.conflicts
+    named = ", ".join(shown(path) for path in conflicts[:_NAMED])
+    more = f" and {len(conflicts) - _NAMED:,} more" if len(conflicts) > _NAMED else ""
+    return (
+        f"Nothing is written: {target.root} has other content at {named}{more}."
+        " Give another folder, or --force to overwrite."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

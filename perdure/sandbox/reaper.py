@@ -1,0 +1,56 @@
+"""The reaper: removes the sandboxes of runs that have ended, and says which they were."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from perdure.sandbox.found import Found
+from perdure.sandbox.sandbox import SandboxError, SandboxLost
+from perdure.sandbox.sandboxes import Sandboxes
+
+SECONDS_BETWEEN = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+async def keep_reaping(client: Client, sandboxes: Sandboxes) -> None:
+    """Look for orphans for as long as this machine has a worker."""
+    while True:
+        try:
+            for found in await reap(client, sandboxes, is_due):
+                logger.warning("Removed the %s sandbox %s: its run is over", found.kind, found.name)
+        except (RPCError, SandboxError, SandboxLost, OSError) as error:
+            logger.warning("Sandboxes without a run were not looked for: %s", error)
+        await asyncio.sleep(SECONDS_BETWEEN)
+
+
+def is_due(found: Found) -> bool:
+    return time.time() >= found.deadline
+
+
+async def reap(
+    client: Client, sandboxes: Sandboxes, is_looked_at: Callable[[Found], bool]
+) -> list[Found]:
+    """Remove every sandbox whose run Temporal does not know, or knows to have ended."""
+    removed = []
+    for found in filter(is_looked_at, await sandboxes.found()):
+        if await _is_over(client, found):
+            await sandboxes.remove(found)
+            removed.append(found)
+    return removed
+
+
+async def _is_over(client: Client, found: Found) -> bool:
+    try:
+        run = await client.get_workflow_handle(found.workflow_id).describe()
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return True
+        raise
+    first = run.raw_description.workflow_execution_info.first_run_id
+    # A run of the same workflow id that was started later is another one.
+    return run.status is not WorkflowExecutionStatus.RUNNING or first != found.run

@@ -1,0 +1,126 @@
+"""The making of one checkpoint."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from perdure.sandbox.inside.index import Changes, identity
+from perdure.sandbox.inside.pieces import digest
+from perdure.sandbox.parts import Part, batches, parts
+from perdure.store.files import Files, Point, pack, piece
+from perdure.store.tables import Checkpoint, Piece, id_of, now
+
+_SCANS = 3
+_TICK = timedelta(microseconds=1)
+
+logger = logging.getLogger(__name__)
+
+
+class Readable(Protocol):
+    """What a state is recorded from: a sandbox, or a user's folder. See `Sandbox`."""
+
+    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None: ...
+
+    async def adopt(self, base: str, entries: dict[str, Any]) -> None: ...
+
+    async def pieces(self, wanted: list[tuple[str, int, int]]) -> bytes: ...
+
+
+class Recording:
+    """Of what differs from the checkpoint `base`."""
+
+    def __init__(self, files: Files, source: Readable, run: str, base: Point | None) -> None:
+        self._files = files
+        self._source = source
+        self._run = run
+        self._base = base
+        self._new_bytes = 0
+        self._unstored: Sequence[Piece] = ()
+
+    async def make(self, *, turn: str | None, key: str) -> Checkpoint | None:
+        """Store the checkpoint, if anything has changed."""
+        changes = await self._gather()
+        if not changes:
+            return None
+        checkpoint = self._row(changes, turn=turn, key=key)
+        # With the last of its contents: one commit is enough for a small change.
+        await self._files.keep(checkpoint, *self._unstored)
+        return checkpoint
+
+    async def _gather(self) -> Changes:
+        """The changes whose contents can be had."""
+        for _ in range(_SCANS):
+            changes = await self._changes()
+            missing = await self._fetch(changes)
+            if not missing:
+                return changes
+        moving = {part.path for part in parts(changes) if part.digest in missing}
+        logger.warning(
+            "Files of run %s that are being written are left to its next checkpoint: %s",
+            self._run,
+            ", ".join(repr(path) for path in sorted(moving)[:5]),
+        )
+        return {path: entry for path, entry in changes.items() if path not in moving}
+
+    async def _changes(self) -> Changes:
+        state = self._base.state if self._base else None
+        found = await self._source.changes(state)
+        if found is None and self._base is not None:
+            await self._source.adopt(self._base.state, await self._files.entries(self._base))
+            found = await self._source.changes(state)
+        if found is None:
+            message = f"The sandbox does not know the state {state!r} that it was just told."
+            raise RuntimeError(message)
+        _, changes = found
+        return changes
+
+    async def _fetch(self, changes: Changes) -> set[str]:
+        """Get the contents that are not stored; the digests of those that have changed again."""
+        await self._store_earlier()
+        by_digest = {part.digest: part for part in parts(changes)}
+        missing = await self._files.missing(by_digest)
+        wanted = sorted((by_digest[each] for each in missing), key=lambda part: part.place)
+        for batch in batches(wanted, lambda part: part.length):
+            data = await self._source.pieces([part.place for part in batch])
+            await self._store_earlier()
+            self._unstored = await asyncio.to_thread(_matching, batch, data)
+            self._new_bytes += sum(each.size for each in self._unstored)
+            missing -= {each.id for each in self._unstored}
+        return missing
+
+    async def _store_earlier(self) -> None:
+        if self._unstored:
+            await self._files.keep(*self._unstored)
+            self._unstored = ()
+
+    def _row(self, changes: Changes, *, turn: str | None, key: str) -> Checkpoint:
+        base = self._base
+        state = identity(base.state if base else None, changes)
+        return Checkpoint(
+            # Of the state too: what a retry finds may have been changed by the call itself since.
+            id=id_of("c", f"{key}:{state}"),
+            run_id=self._run,
+            parent_id=base.id if base else None,
+            state=state,
+            turn_id=turn,
+            key=key,
+            changes=pack(changes),
+            files=len(changes),
+            new_bytes=self._new_bytes,
+            # Later than its parent's, which may be of a machine whose clock is ahead.
+            created_at=max(now(), base.created_at + _TICK) if base else now(),
+        )
+
+
+def _matching(batch: Sequence[Part], data: bytes) -> list[Piece]:
+    """The pieces that are what their digests say."""
+    found = []
+    offset = 0
+    for part in batch:
+        content = data[offset : offset + part.length]
+        offset += part.length
+        if digest(content) == part.digest:
+            found.append(piece(content))
+    return found

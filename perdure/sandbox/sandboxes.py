@@ -1,0 +1,200 @@
+"""The sandboxes of this machine's runs: chosen, opened, found again, and removed."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Literal
+
+from perdure.contracts import (
+    ACT_QUEUE,
+    AgentSpec,
+    CloseSandbox,
+    OpenSandbox,
+    Place,
+    SandboxKind,
+    SandboxSpec,
+)
+from perdure.sandbox.backend import Backend
+from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.found import Found
+from perdure.sandbox.sandbox import Sandbox, SandboxError, SandboxLost
+from perdure.store.store import Store
+from perdure.store.tables import StoredEntry, id_of
+
+Kind = Literal["docker", "bwrap", "none", "folder"]
+
+STRONGEST_FIRST: tuple[Kind, ...] = ("docker", "bwrap")
+SECONDS_UNTOUCHED = 600
+"""A sandbox this young is not taken for an orphan: its run's own worker looks after it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Sandboxes:
+    """Opens the sandboxes of one machine, and keeps the way to each open."""
+
+    def __init__(
+        self,
+        store: Store,
+        checkpoints: Checkpoints,
+        backends: Mapping[Kind, Backend],
+        *,
+        machine: str,
+        kind: SandboxKind,
+    ) -> None:
+        """`kind` is for agents that name none; `machine` names this one among all."""
+        self._store = store
+        self._checkpoints = checkpoints
+        self._backends = backends
+        self.machine = machine
+        self._queue = queue_of(machine)
+        self._kind = kind
+        self._open: dict[str, Sandbox] = {}
+        self._alone: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def open(self, request: OpenSandbox) -> Place:
+        """Give the run a place here, with the files of its last checkpoint or of its source.
+
+        Raises:
+            SandboxError: the kind that was asked for cannot be had.
+            WorkspaceError: the source cannot be copied.
+        """
+        spec = await self._spec(request.run)
+        kind = await self._chosen(spec, request)
+        place = Place(queue=self._queue, kind=kind, name=self._name(request))
+        if request.source is not None:
+            await self._checkpoints.first(request.run, request.source, spec.disk_mb)
+        try:
+            await self.at(request.run, place)
+        except asyncio.CancelledError:
+            await self._remove(place)
+            raise
+        if request.executes:
+            await self._tell(request.run, place, spec)
+        return place
+
+    async def at(self, run: str, place: Place) -> Sandbox:
+        """The run's sandbox; one that is gone is made again, with the files of its last checkpoint.
+
+        Raises:
+            SandboxError: it cannot be made any more.
+            SandboxLost: it cannot be reached now.
+        """
+        async with self._alone[place.name]:
+            if place.name not in self._open:
+                self._open[place.name] = await self._enter(run, place)
+            return self._open[place.name]
+
+    async def save(self, run: str, sandbox: Sandbox, turn: str | None, key: str) -> None:
+        """Record the state of the files, if it has changed."""
+        await self._checkpoints.save(run, sandbox, turn=turn, key=key)
+
+    async def forget(self, place: Place) -> None:
+        """Let go of a sandbox that was lost; the next call finds it again, or makes it anew."""
+        if sandbox := self._open.pop(place.name, None):
+            await sandbox.close()
+
+    async def close(self, request: CloseSandbox) -> None:
+        """Record the last state of the files, and remove the sandbox with all that runs in it."""
+        place = request.place
+        try:
+            if place.name in self._open:
+                key = f"{place.name}:closed"
+                await self.save(request.run, self._open[place.name], request.head, key)
+        except (SandboxLost, SandboxError) as error:
+            logger.warning("The last state of %s was not recorded: %s", place.name, error)
+        await self._remove(place)
+
+    async def found(self) -> list[Found]:
+        """Every sandbox of this data directory on this machine, of the kinds that can be had."""
+        usable = [each for each in self._backends.values() if await each.problem() is None]
+        return [found for backend in usable for found in await backend.found()]
+
+    async def remove(self, found: Found) -> None:
+        await self._remove(Place(queue=self._queue, kind=found.kind, name=found.name))
+
+    async def release(self) -> None:
+        """Let go of all of them; they stay, and are found again."""
+        for sandbox in self._open.values():
+            await sandbox.close()
+        for backend in self._backends.values():
+            await backend.close()
+
+    async def _enter(self, run: str, place: Place) -> Sandbox:
+        details = {
+            "run": run,
+            "workflow_id": (await self._store.run(run)).workflow_id,
+            "deadline": f"{time.time() + SECONDS_UNTOUCHED:.0f}",
+        }
+        backend = self._backends[place.kind]
+        sandbox = await backend.open(place.name, await self._spec(run), details)
+        if not sandbox.is_ready:
+            await self._checkpoints.restore(run, sandbox)
+            await sandbox.make_ready()
+        return sandbox
+
+    async def _remove(self, place: Place) -> None:
+        async with self._alone[place.name]:
+            await self.forget(place)
+            await self._backends[place.kind].remove(place.name)
+        del self._alone[place.name]
+
+    async def _spec(self, run: str) -> SandboxSpec:
+        return AgentSpec.model_validate((await self._store.run(run)).spec).sandbox
+
+    async def _chosen(self, spec: SandboxSpec, request: OpenSandbox) -> Kind:
+        if not request.executes:
+            return "folder"
+        if request.earlier is not None and request.earlier.queue == self._queue:
+            return request.earlier.kind
+        wanted = spec.kind or self._kind
+        if wanted != "auto":
+            if problem := await self._backends[wanted].problem():
+                raise SandboxError(f"The sandbox '{wanted}' cannot be had: {problem}")
+            return wanted
+        for kind in STRONGEST_FIRST:
+            if await self._backends[kind].problem() is None:
+                return kind
+        return "folder"
+
+    def _name(self, request: OpenSandbox) -> str:
+        """The run's own id; numbered when it moves, since what it left elsewhere is out of date."""
+        earlier = request.earlier
+        if earlier is None:
+            return request.run
+        if earlier.queue == self._queue:
+            return earlier.name
+        _, _, number = earlier.name.removeprefix(request.run).partition("-")
+        return f"{request.run}-{int(number or 1) + 1}"
+
+    async def _tell(self, run: str, place: Place, spec: SandboxSpec) -> None:
+        text = _described(place, spec, [await self._backends[k].problem() for k in STRONGEST_FIRST])
+        entry = StoredEntry(
+            id=id_of("e", f"{place.name}:{place.queue}"), run_id=run, kind="sandbox", text=text
+        )
+        await self._store.keep(entry)
+
+
+def queue_of(machine: str) -> str:
+    """The task queue of what is tied to one machine."""
+    return f"{ACT_QUEUE}-{machine}"
+
+
+def _described(place: Place, spec: SandboxSpec, problems: list[str | None]) -> str:
+    network = "with network" if spec.network else "no network"
+    use = f"{network}, {spec.memory_mb} MB, {spec.cpus:g} CPU, {spec.processes} processes"
+    match place.kind:
+        case "docker":
+            return f"Commands run in Docker: {use}."
+        case "bwrap":
+            why = f" Not in Docker: {problems[0]}" if problems[0] else ""
+            return f"Commands run in bubblewrap: {use}; the limits are watched, not enforced.{why}"
+        case "none":
+            return (
+                "WARNING: commands run on this machine itself, NOT ISOLATED, with all that its"
+                " user may read, write and reach."
+            )
+        case "folder":
+            return "No command can run: " + " ".join(each for each in problems if each)

@@ -1,0 +1,180 @@
+"""What the store knows of runs' files: checkpoints, each a change of the one before, and pieces."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import func, literal, outerjoin
+from sqlalchemy import select as columns_of
+from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from perdure.errors import PerdureError
+from perdure.sandbox.inside.index import Changes, Entries, fold
+from perdure.sandbox.inside.pieces import digest
+from perdure.store.store import Store
+from perdure.store.tables import Checkpoint, Piece, Run, Turn
+from perdure.store.writer import Writer
+
+_IDS_PER_QUERY = 500
+
+Item = TypeVar("Item")
+
+
+class UnknownStep(PerdureError):
+    """The run has not come to that step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a checkpoint stands: without what it changed, which may be long."""
+
+    id: str
+    parent_id: str | None
+    state: str
+    created_at: datetime
+    depth: int | None
+    """In the tree of turns, of the one that left it; None for the files that a run began with."""
+
+
+class Files:
+    """Checkpoints and pieces of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._engine = store.engine
+        self._writer = Writer(store.engine)
+
+    async def keep(self, *rows: SQLModel) -> None:
+        """Commit the rows together; of an id that is there already the first stays."""
+        await self._writer.add(*rows)
+
+    async def missing(self, digests: Iterable[str]) -> set[str]:
+        """Those of which there is no piece."""
+        wanted = set(digests)
+        found: set[str] = set()
+        async with AsyncSession(self._engine) as session:
+            for ids in chunks(sorted(wanted), _IDS_PER_QUERY):
+                found.update(await session.exec(select(Piece.id).where(col(Piece.id).in_(ids))))
+        return wanted - found
+
+    async def contents(self, digests: Collection[str]) -> dict[str, bytes]:
+        """What is in these pieces. The caller takes care not to ask for too much at once."""
+        async with AsyncSession(self._engine) as session:
+            rows: list[Piece] = []
+            for ids in chunks(sorted(set(digests)), _IDS_PER_QUERY):
+                rows += await session.exec(select(Piece).where(col(Piece.id).in_(ids)))
+        return await asyncio.to_thread(lambda: {row.id: content(row) for row in rows})
+
+    async def last(self, run_id: str) -> Point | None:
+        """The run's newest checkpoint: each bears a later time than its parent."""
+        query = _points(run_id).order_by(col(Checkpoint.created_at).desc()).limit(1)
+        async with AsyncSession(self._engine) as session:
+            row = (await session.exec(query)).first()
+        return Point(*row) if row else None
+
+    async def at(self, run_id: str, step: int) -> Point | None:
+        """The last checkpoint of that step or one before; 0 is before the first.
+
+        Raises:
+            UnknownStep: the run has not come to that step.
+        """
+        run = await self._store.run(run_id)
+        before = await self._depth(run)
+        await self._check(run, step, before)
+        found, depth = None, 0
+        for point in await self._history(run_id):
+            depth = max(depth, point.depth or 0)
+            if depth <= before + step:
+                found = point
+        return found
+
+    async def entries(self, point: Point | None) -> Entries:
+        """All that the state has: the changes of each checkpoint on the way to it."""
+        entries: Entries = {}
+        if point is not None:
+            for packed in await self._changes(point.id):
+                entries = fold(entries, unpack(packed))
+        return entries
+
+    async def _changes(self, checkpoint_id: str) -> Sequence[bytes]:
+        """From the first checkpoint to this one."""
+        links = select(Checkpoint.id, Checkpoint.parent_id, literal(0).label("distance"))
+        ancestors = links.where(Checkpoint.id == checkpoint_id).cte(recursive=True)
+        parents = select(Checkpoint.id, Checkpoint.parent_id, ancestors.c.distance + 1)
+        ancestors = ancestors.union_all(parents.where(Checkpoint.id == ancestors.c.parent_id))
+        query = (
+            select(Checkpoint.changes)
+            .join(ancestors, col(Checkpoint.id) == ancestors.c.id)
+            .order_by(ancestors.c.distance.desc())
+        )
+        async with AsyncSession(self._engine) as session:
+            return (await session.exec(query)).all()
+
+    async def _history(self, run_id: str) -> list[Point]:
+        """From the run's first checkpoint to its last."""
+        async with AsyncSession(self._engine) as session:
+            points = [Point(*row) for row in await session.exec(_points(run_id))]
+        by_id = {point.id: point for point in points}
+        last = max(points, key=lambda point: point.created_at, default=None)
+        history = []
+        while last is not None:
+            history.append(last)
+            last = by_id.get(last.parent_id or "")
+        return history[::-1]
+
+    async def _depth(self, run: Run) -> int:
+        """Of the turn from which the run went on; its own steps come after it."""
+        turn = await self._store.turn(run.parent_head) if run.parent_head else None
+        return turn.step if turn else 0
+
+    async def _check(self, run: Run, step: int, before: int) -> None:
+        query = select(func.max(Turn.step)).where(Turn.run_id == run.id)
+        async with AsyncSession(self._engine) as session:
+            deepest = (await session.exec(query)).one() or before
+        if not 0 <= step <= deepest - before:
+            raise UnknownStep(
+                f"Run '{run.workflow_id}' has no step {step}: it has come to step"
+                f" {deepest - before}. Step 0 is before the first."
+            )
+
+
+def _points(run_id: str) -> Any:
+    turn = outerjoin(Checkpoint, Turn, col(Turn.id) == col(Checkpoint.turn_id))
+    columns = (
+        col(Checkpoint.id),
+        col(Checkpoint.parent_id),
+        col(Checkpoint.state),
+        col(Checkpoint.created_at),
+        col(Turn.step),
+    )
+    return columns_of(*columns).select_from(turn).where(col(Checkpoint.run_id) == run_id)
+
+
+def pack(changes: Changes) -> bytes:
+    return zlib.compress(json.dumps(changes, separators=(",", ":")).encode())
+
+
+def unpack(packed: bytes) -> Changes:
+    changes: Changes = json.loads(zlib.decompress(packed))
+    return changes
+
+
+def piece(content: bytes) -> Piece:
+    """The row that keeps this content."""
+    packed = zlib.compress(content, 1)
+    data = packed if len(packed) < len(content) else content
+    return Piece(id=digest(content), data=data, size=len(content))
+
+
+def content(piece: Piece) -> bytes:
+    return zlib.decompress(piece.data) if len(piece.data) < piece.size else piece.data
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
