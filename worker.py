@@ -40,6 +40,7 @@ from perdure.sandbox.sandboxes import Sandboxes, queue_of
 from perdure.secrets import Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
+from perdure.tools.mcp.pool import McpServers
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
 from workflows.agent import AgentWorkflow
@@ -105,7 +106,12 @@ async def _workers(
     catalog = Catalog(os.environ, settings.home / "models.toml")
     models = Models(catalog, local.url)
     stack.push_async_callback(models.close)
-    return build_workers(client, settings, store, models, Registry.load(), sandboxes)
+    servers = McpServers(
+        [settings.home / ".mcp.json", Path.cwd() / ".mcp.json"], settings.home / "mcp"
+    )
+    stack.push_async_callback(servers.close)
+    await servers.open()
+    return build_workers(client, settings, store, models, Registry.load(servers), sandboxes)
 
 
 def build_sandboxes(settings: Settings, store: Store) -> Sandboxes:
@@ -213,6 +219,15 @@ def _roles(text: str) -> list[str]:
     return roles
 
 
+def _log() -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(MaskingFilter(Secrets(os.environ)))
+    logging.getLogger("perdure").setLevel(logging.INFO)
+    # A traceback for each line of an MCP server that is no message; what matters we say ourselves.
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
+
+
 def main(
     roles: Annotated[
         str, typer.Option(metavar="LIST", help="What to host: agent, think, act.")
@@ -223,8 +238,7 @@ def main(
 
     With TEMPORAL_ADDRESS set it serves that cluster; otherwise it starts the embedded server.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("perdure").setLevel(logging.INFO)
+    _log()
     chosen = _roles(roles)
     try:
         run_guarded(serve_commands() if host else serve(chosen))

@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Self
 
 from perdure.errors import PerdureError
 from perdure.sandbox.inside.descent import Descent, opened, split
@@ -20,21 +21,30 @@ class CannotPull(PerdureError):
 
 
 class Destination:
-    """What `entries` would meet in the folder `root`; no link in it is followed."""
+    """What the entries of a state would meet in the folder `root`; no link in it is followed."""
 
-    def __init__(self, root: Path, entries: Entries) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.wanted: Entries = {}
         """Those that are not there yet, with permissions only as their modes."""
         self.conflicts: list[str] = []
         """Paths where something else is."""
         self._in_the_way: list[str] = []
-        for path in sorted(entries):
+
+    @classmethod
+    def open(cls, folder: Path, entries: Entries) -> Self:
+        """Make the folder if there is none, and compare what is in it.
+
+        Raises:
+            CannotPull: it is none, or the entries can in no way be written there.
+        """
+        for path in entries:
             _check(path)
-        self._make_root()
-        with closing(Descent(root)) as descent:
+        target = cls(_made(folder))
+        with closing(Descent(target.root)) as descent:
             for path in sorted(entries):
-                self._meet(descent, path, entries[path])
+                target._meet(descent, path, entries[path])
+        return target
 
     def clear(self) -> None:
         """Remove the files and links that are in the place of folders."""
@@ -43,20 +53,12 @@ class Destination:
                 folder, name = split(path)
                 os.unlink(name, dir_fd=descent.to(folder))
 
-    def _make_root(self) -> None:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CannotPull(
-                f"The folder {str(self.root)!r} cannot be made: {error.strerror}. Give another one."
-            ) from None
-
     def _meet(self, descent: Descent, path: str, entry: Entry) -> None:
         try:
             kind = _kind(descent, path)
         except (FileNotFoundError, NotADirectoryError):
             kind = None  # with its parent; or the parent is a conflict by itself
-        if kind == "d" != entry[0]:
+        if kind == "d" and entry[0] != "d":
             raise CannotPull(
                 f"{path!r} is a folder in {str(self.root)!r}, and a file of the run has its name."
                 " Move it away, or give another folder."
@@ -68,6 +70,17 @@ class Destination:
             self.conflicts.append(path)
             if entry[0] == "d":
                 self._in_the_way.append(path)
+
+
+def _made(folder: Path) -> Path:
+    root = folder.expanduser().resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotPull(
+            f"The folder {str(folder)!r} cannot be made: {error.strerror}. Give another one."
+        ) from None
+    return root
 
 
 def _check(path: str) -> None:
@@ -90,9 +103,9 @@ def _is_same(descent: Descent, path: str, entry: Entry) -> bool:
         case ["f", _, _, size, expected]:
             with opened(name, descent.to(folder), os.O_RDONLY) as (file, _):
                 status = os.fstat(file)
-                return status.st_size == size and digests(file, size)[0] == expected
+                return bool(status.st_size == size and digests(file, size)[0] == expected)
         case ["l", target]:
-            return os.readlink(name, dir_fd=descent.to(folder)) == target
+            return bool(os.readlink(name, dir_fd=descent.to(folder)) == target)
         case _:
             return True
 

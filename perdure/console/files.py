@@ -1,24 +1,23 @@
 """The commands that look at a run's recorded files and fetch them; they start nothing."""
 
 import asyncio
-import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from perdure.console.comparison import LONGEST, Difference, Side, shown
+from perdure.console.comparison import Difference, shown
 from perdure.console.destination import CannotPull, Destination
+from perdure.console.differences import differences
 from perdure.console.display import clean, print_json, say
 from perdure.errors import StoreError
 from perdure.plain_text import storable
-from perdure.sandbox.inside.index import Entries, Entry, without_time
+from perdure.sandbox.inside.index import Entries, Entry
 from perdure.sandbox.inside.restore import restore
-from perdure.sandbox.parts import batches
 from perdure.sandbox.writing import writing
 from perdure.settings import Settings
 from perdure.store.files import Files
@@ -55,7 +54,7 @@ async def diff(
     async with _recorded(settings, run_id) as (recorded, run):
         before = await _state(recorded, run, start or 0)
         after = await _state(recorded, run, end)
-        async for difference in _differences(recorded, before, after):
+        async for difference in differences(recorded, before, after):
             if as_json:
                 found.append(_compared(difference))
             else:
@@ -71,28 +70,25 @@ async def pull(
     """Write the files into `folder`; nothing is overwritten unless by `force`."""
     async with _recorded(settings, run_id) as (recorded, run):
         entries = await _state(recorded, run, step)
-        root = folder.expanduser().resolve()
         try:
-            target = await asyncio.to_thread(Destination, root, entries)
+            target = await asyncio.to_thread(Destination.open, folder, entries)
             if target.conflicts and not force:
                 say(_refusal(target))
                 return 1
-            await asyncio.to_thread(target.clear)
-            async for arguments, data in writing(recorded, target.wanted):
-                await asyncio.to_thread(restore, root, arguments, data)
+            await _write(recorded, target)
         except OSError as error:
-            message = (
-                f"The files cannot be written into {str(root)!r}: {error}. Check its permissions"
-                " and its disk's free space; those before are written."
-            )
-            raise CannotPull(message) from error
-    written = sum(entry[0] != "d" for entry in target.wanted.values())
-    same = sum(entry[0] != "d" for entry in entries.values()) - written
-    say(
-        f"Wrote {_count(written, 'file')} into {root}"
-        + (f"; {same:,} were there already." if same else ".")
-    )
+            raise CannotPull(
+                f"The files cannot all be written into {str(folder)!r}: {error}."
+                " Look at its permissions and at its disk's free space."
+            ) from error
+    _report(target, entries)
     return 0
+
+
+async def _write(recorded: Files, target: Destination) -> None:
+    await asyncio.to_thread(target.clear)
+    async for arguments, data in writing(recorded, target.wanted):
+        await asyncio.to_thread(restore, target.root, arguments, data)
 
 
 @asynccontextmanager
@@ -132,63 +128,6 @@ def _listed(path: str, entry: Entry) -> str:
     return f"{mode} {size:>13} {shown(path)}{target}"
 
 
-_Pair = tuple[str, Entry | None, Entry | None]
-
-
-async def _differences(
-    recorded: Files, before: Entries, after: Entries
-) -> AsyncIterator[Difference]:
-    """By path; the contents of a few at a time."""
-    for batch in batches(_pairs(before, after), _length):
-        entries = [entry for _, *sides in batch for entry in sides if _is_short(entry)]
-        contents = await recorded.contents([each for entry in entries for each in entry[4]])
-        for path, old, new in batch:
-            yield Difference(path, _side(old, contents), _side(new, contents))
-
-
-def _pairs(before: Entries, after: Entries) -> Iterator[_Pair]:
-    changed = [path for path in before.keys() | after.keys() if _differ(before, after, path)]
-    parents = {path[:end] for path in changed for end in _ends(path)}
-    for path in sorted(changed):
-        old, new = before.get(path), after.get(path)
-        if old and new and old[0] != new[0]:
-            yield path, old, None
-            yield path, None, new
-        # A folder that came or went with what is in it needs no mention.
-        elif path not in parents or (old and new):
-            yield path, old, new
-
-
-def _differ(before: Entries, after: Entries, path: str) -> bool:
-    old, new = before.get(path), after.get(path)
-    return old is None or new is None or without_time(old) != without_time(new)
-
-
-def _ends(path: str) -> Iterator[int]:
-    return (end for end, character in enumerate(path) if character == "/")
-
-
-def _is_short(entry: Entry | None) -> TypeGuard[Entry]:
-    return entry is not None and entry[0] == "f" and entry[3] <= LONGEST
-
-
-def _length(pair: _Pair) -> int:
-    return sum(entry[3] for entry in pair[1:] if _is_short(entry))
-
-
-def _side(entry: Entry | None, contents: Mapping[str, bytes]) -> Side | None:
-    match entry:
-        case None:
-            return None
-        case ["l", target]:
-            return Side(entry, os.fsencode(target))
-        case ["f", _, _, _, digests]:
-            content = b"".join(contents[each] for each in digests) if _is_short(entry) else None
-            return Side(entry, content)
-        case _:
-            return Side(entry, b"")
-
-
 def _print(difference: Difference) -> None:
     for line in difference.lines():
         typer.secho(clean(line), fg=_COLOURS.get(line[:1]))
@@ -212,6 +151,14 @@ def _refusal(target: Destination) -> str:
         f"Nothing is written: {target.root} has other content at {named}{more}."
         " Give another folder, or --force to overwrite."
     )
+
+
+def _report(target: Destination, entries: Entries) -> None:
+    written, every = (
+        sum(entry[0] != "d" for entry in each.values()) for each in (target.wanted, entries)
+    )
+    same = f"; {every - written:,} were there already" if every > written else ""
+    say(f"Wrote {_count(written, 'file')} into {target.root}{same}.")
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,9 +15,9 @@ from perdure.sandbox.recording import Readable, Recording
 from perdure.sandbox.sandbox import Sandbox
 from perdure.sandbox.source import Source
 from perdure.sandbox.writing import writing
-from perdure.store.files import Files
+from perdure.store.files import Files, pack
 from perdure.store.store import Store
-from perdure.store.tables import Checkpoint
+from perdure.store.tables import Checkpoint, id_of
 
 
 class Checkpoints:
@@ -49,6 +49,26 @@ class Checkpoints:
         if await self._files.last(run) is None:
             folder = Source(source, self._private, disk_mb)
             await self.save(run, folder, turn=None, key=f"{run}:source")
+
+    async def inherit(self, run: str, head: str) -> None:
+        """Have the run begin with the files as they were at that turn of an earlier one."""
+        earlier = await self._files.before(head)
+        if earlier is None or await self._files.last(run) is not None:
+            return
+        key = f"{run}:inherited"
+        await self._files.keep(
+            Checkpoint(
+                id=id_of("c", key),
+                run_id=run,
+                parent_id=earlier.id,
+                state=earlier.state,
+                turn_id=None,
+                key=key,
+                files=0,
+                new_bytes=0,
+                changes=pack({}),
+            )
+        )
 
     async def restore(self, run: str, sandbox: Sandbox) -> None:
         """Write the last state into an empty sandbox, or one where that was not finished."""

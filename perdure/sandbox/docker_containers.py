@@ -62,9 +62,9 @@ class Containers:
         variables = self._engine.image(image)
         labels = self._labels(name, details)
         arguments = recipe.creation(name, spec, image, labels, self._engine.traits())
-        for volume in recipe.volume_names(name):
-            client.api.create_volume(volume, labels=labels)
         try:
+            for volume in recipe.volume_names(name):
+                client.api.create_volume(volume, labels=labels)
             container = client.containers.create(**arguments)
         except APIError as error:
             if not is_conflict(error):

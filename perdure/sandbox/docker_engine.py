@@ -144,4 +144,5 @@ class Engine:
 def is_conflict(error: APIError) -> bool:
     """Whether the name is taken, or somebody else is using or removing the thing."""
     # Podman says 500 for a name that is taken.
-    return error.status_code == _CONFLICT or "already in use" in str(error.explanation)
+    said = str(error.explanation)
+    return error.status_code == _CONFLICT or "already in use" in said or "already exists" in said

@@ -23,7 +23,8 @@ _PROGRAM = ("python3", "-ISE", "-c", _START)
 SERVE = (*_PROGRAM, "serve", CONFIG)
 RELAY = (*_PROGRAM, "relay", f"{STATE}/shim.sock")
 
-_HOME = "/home/agent"
+_HOME = "/agent"
+"""No folder that images have: what is mounted over one gets its mode, and is not the agent's."""
 # What the shim, a supervisor for each command and the relays need is not the agent's.
 _OWN_MB, _OWN_PROCESSES = 48, 32
 _LEASE_SECONDS = 24 * 60 * 60
@@ -114,11 +115,10 @@ def _volume(name: str, target: str) -> Mount:
 
 
 def _tmpfs(memory_mb: int, engine: Traits) -> dict[str, str]:
-    # Without `exec` Docker mounts them noexec. Podman takes the mode of the image's folder if it
-    # may copy that, and no number of inodes: there only the container's memory bounds them.
-    inodes = f"nr_inodes={min(50_000, 50 * memory_mb)}"
-    more = "notmpcopyup" if engine.is_podman else inodes
-    own = f"rw,exec,nosuid,nodev,mode=1777,size={_share(memory_mb)}m,{more}"
+    # Without `exec` Docker mounts them noexec. Podman cannot be told a number of inodes: there
+    # only the container's memory bounds them.
+    inodes = "" if engine.is_podman else f",nr_inodes={min(50_000, 50 * memory_mb)}"
+    own = f"rw,exec,nosuid,nodev,mode=1777,size={_share(memory_mb)}m{inodes}"
     run = "rw,noexec,nosuid,nodev,mode=0755,size=1m"
     return {"/tmp": own, _HOME: own, "/run": run}  # noqa: S108 - the container's own
 

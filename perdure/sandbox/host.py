@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -12,11 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox import inside
+from perdure.sandbox.detached import PATH, connect, start
 from perdure.sandbox.found import Found
 from perdure.sandbox.inside.holder import Holder, end
-from perdure.sandbox.inside.operate import launch
-from perdure.sandbox.inside.server import SOCKET
 from perdure.sandbox.leftovers import MARK, kill_marked
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.shim import Shim
@@ -25,7 +22,6 @@ _START_SECONDS = 10.0
 _END_SECONDS = 40.0
 _LEASE_SECONDS = 86400
 _LOOK_SECONDS = 0.05
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BWRAP_TRIAL = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"]
 
 
@@ -47,12 +43,12 @@ class Host:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
-                return await _connect(place / "state", self.kind)
+                return await connect(place / "state", self.kind)
             except (FileNotFoundError, ConnectionError, SandboxLost) as error:
                 if time.monotonic() > deadline:
                     log = (place / "state" / "log").read_text(errors="replace")[-1000:]
                     raise SandboxLost(f"The shim of {place} cannot be reached: {log}") from error
-            await _start(place / "state")
+            await start(place / "state")
 
     async def remove(self, name: str) -> None:
         place = self._root / name
@@ -103,9 +99,9 @@ class Host:
 
     def _environment(self, place: Path) -> dict[str, str]:
         if self.kind == "bwrap":
-            return {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/workspace"}
+            return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/workspace"}
         return {
-            "PATH": os.environ.get("PATH", _PATH),
+            "PATH": os.environ.get("PATH", PATH),
             "LANG": "C.UTF-8",
             "HOME": str(place / "workspace"),
             "TMPDIR": str(place / "tmp"),
@@ -135,47 +131,12 @@ def _problem_of_bwrap() -> str | None:
     return None
 
 
-async def _connect(state: Path, kind: str) -> Shim:
-    folder = os.open(state, os.O_PATH | os.O_DIRECTORY)
-    try:  # by way of the folder: the whole path may be too long for a socket's address
-        address = f"/proc/self/fd/{folder}/{SOCKET}"
-        reader, writer = await asyncio.open_unix_connection(address)
-    finally:
-        os.close(folder)
-    try:
-        return await Shim.connect(reader, writer, kind=kind)
-    except SandboxLost:
-        writer.close()
-        raise
-
-
-async def _start(state: Path) -> None:
-    package = Path(inside.__file__).parent.parent
-    with (state / "log").open("ab") as log:
-        starter = await asyncio.create_subprocess_exec(
-            _python(),
-            *launch(str(package)),
-            "start",
-            str(state / "config.json"),
-            env={"PATH": os.environ.get("PATH", _PATH), "LANG": "C.UTF-8"},  # none of our keys
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
-        await starter.wait()
-
-
 async def _end(holders: Iterable[Holder]) -> None:
     ends = [end(holder, partial(asyncio.sleep, _LOOK_SECONDS)) for holder in holders]
     try:
         await asyncio.wait_for(asyncio.gather(*ends), _END_SECONDS)
     except TimeoutError:
         raise SandboxLost(f"Processes live on {_END_SECONDS:g} seconds after a kill.") from None
-
-
-def _python() -> str:
-    """Python as it is without its virtual environment, whose packages a shim has no use for."""
-    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 async def _delete(place: Path) -> None:

@@ -64,8 +64,7 @@ class Sandboxes:
         spec = await self._spec(request.run)
         kind = await self._chosen(spec, request)
         place = Place(queue=self._queue, kind=kind, name=self._name(request))
-        if request.source is not None:
-            await self._checkpoints.first(request.run, request.source, spec.disk_mb)
+        await self._begin(request, spec)
         try:
             await self.at(request.run, place)
         except asyncio.CancelledError:
@@ -121,6 +120,14 @@ class Sandboxes:
             await sandbox.close()
         for backend in self._backends.values():
             await backend.close()
+
+    async def _begin(self, request: OpenSandbox, spec: SandboxSpec) -> None:
+        """Record the files with which the run begins."""
+        head = (await self._store.run(request.run)).parent_head
+        if request.source is not None:
+            await self._checkpoints.first(request.run, request.source, spec.disk_mb)
+        elif head is not None:
+            await self._checkpoints.inherit(request.run, head)
 
     async def _enter(self, run: str, place: Place) -> Sandbox:
         details = {

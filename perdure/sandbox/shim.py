@@ -65,7 +65,7 @@ class Shim:
         try:
             return await self._outcome("run", step, command, show)
         except asyncio.CancelledError:
-            with suppress(SandboxLost, TimeoutError):
+            with suppress(SandboxLost, SandboxError, TimeoutError):
                 await asyncio.wait_for(self._ask("stop", {"step": step}), _STOP_SECONDS)
             raise
 

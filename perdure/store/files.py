@@ -93,6 +93,17 @@ class Files:
                 found = point
         return found
 
+    async def before(self, head: str) -> Point | None:
+        """The last checkpoint on the way to the turn `head`, whichever run made it."""
+        path = await self._store.path(head)
+        turns, runs = [turn.id for turn in path], {turn.run_id for turn in path}
+        on_the_way = col(Checkpoint.turn_id).is_(None) | col(Checkpoint.turn_id).in_(turns)
+        query = _columns().where(col(Checkpoint.run_id).in_(runs), on_the_way)
+        async with AsyncSession(self._engine) as session:
+            newest = query.order_by(col(Checkpoint.created_at).desc()).limit(1)
+            row = (await session.exec(newest)).first()
+        return Point(*row) if row else None
+
     async def entries(self, point: Point | None) -> Entries:
         """All that the state has: the changes of each checkpoint on the way to it."""
         entries: Entries = {}
@@ -144,6 +155,11 @@ class Files:
 
 
 def _points(run_id: str) -> Any:
+    return _columns().where(col(Checkpoint.run_id) == run_id)
+
+
+def _columns() -> Any:
+    """Of a `Point`."""
     turn = outerjoin(Checkpoint, Turn, col(Turn.id) == col(Checkpoint.turn_id))
     columns = (
         col(Checkpoint.id),
@@ -152,7 +168,7 @@ def _points(run_id: str) -> Any:
         col(Checkpoint.created_at),
         col(Turn.step),
     )
-    return columns_of(*columns).select_from(turn).where(col(Checkpoint.run_id) == run_id)
+    return columns_of(*columns).select_from(turn)
 
 
 def pack(changes: Changes) -> bytes:

@@ -142,7 +142,7 @@ async def test_commands_see_nothing_of_the_worker(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     sandbox = await docker_trial.open(docker_trial.name())
     seen = await shell(sandbox, "env; cat /proc/*/environ")
-    assert b"HOME=/home/agent" in seen.head
+    assert b"HOME=/agent" in seen.head
     assert b"secret" not in seen.head + seen.tail
 
 
@@ -150,7 +150,7 @@ async def test_commands_can_write_where_they_should(docker_trial: Trial) -> None
     """The workspace, /tmp and the home are the agent's, to execute from too; the rest is not."""
     sandbox = await docker_trial.open(docker_trial.name())
     script = "cp $(which true) $0/program && $0/program && echo $(id -u) in $0"
-    for folder in ("/workspace", "/tmp", "/home/agent"):  # noqa: S108 - the container's
+    for folder in ("/workspace", "/tmp", "/agent"):  # noqa: S108 - the container's
         command = Command(("sh", "-c", script, folder))
         outcome = await sandbox.run(f"{uuid4()}:1", command, lambda _: None)
         assert outcome.head == f"1000 in {folder}\n".encode()

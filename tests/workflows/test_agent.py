@@ -496,8 +496,8 @@ async def test_a_run_can_be_found_and_understood_in_the_web_ui(app: Application)
     ]
     assert summaries == [
         "open the run",
-        "open the sandbox",
         "think: step 1",
+        "open the sandbox",
         "act write_file: a.txt",
         "think: step 2",
         "close the run: completed",

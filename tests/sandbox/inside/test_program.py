@@ -89,12 +89,12 @@ async def test_a_relay_carries_everything_both_ways(relayed: Shim) -> None:
     assert (await relayed.run("s", shell("echo here"), unseen)).head == b"here\n"
 
 
-def test_a_second_server_of_a_sandbox_leaves_at_once(config: Path) -> None:
+async def test_a_second_server_of_a_sandbox_leaves_at_once(config: Path) -> None:
     """One lives at a time; a second one has nothing to do, and that is no failure."""
     with _serving(config):
-        while not (config.parent / "shim.sock").exists():
-            pass
-        assert subprocess.run([*PROGRAM, "serve", str(config)], timeout=10).returncode == 0
+        await until(config.parent / "shim.sock")
+        second = await asyncio.create_subprocess_exec(*PROGRAM, "serve", str(config))
+        assert await asyncio.wait_for(second.wait(), 10) == 0
         assert (config.parent / "shim.sock").exists()
 
 
