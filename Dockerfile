@@ -13,7 +13,7 @@ COPY perdure perdure
 RUN uv sync --frozen --no-dev --no-editable
 
 FROM ${BASE}
-RUN install -d -o 10001 -g 10001 /data /data/workspaces
+RUN install -d -o 10001 -g 10001 /data
 COPY --from=build /opt/perdure /opt/perdure
 WORKDIR /app
 COPY worker.py ./

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 
 from perdure.contracts import (
@@ -107,9 +108,12 @@ class Sandboxes:
         await self._remove(place)
 
     async def found(self) -> list[Found]:
-        """Every sandbox of this data directory on this machine, of the kinds that can be had."""
-        usable = [each for each in self._backends.values() if await each.problem() is None]
-        return [found for backend in usable for found in await backend.found()]
+        """Every sandbox of this data directory on this machine, of the kinds that are here."""
+        found: list[Found] = []
+        for backend in self._backends.values():
+            with suppress(SandboxError, SandboxLost):  # where there is no engine there is none of it
+                found += await backend.found()
+        return found
 
     async def remove(self, found: Found) -> None:
         await self._remove(Place(queue=self._queue, kind=found.kind, name=found.name))

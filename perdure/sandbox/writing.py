@@ -1,11 +1,10 @@
 """Writing a recorded state into a folder: all that it takes, in batches for `inside.restore`."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from perdure.sandbox.inside.index import Entries, Entry
-from perdure.sandbox.inside.pieces import PIECE, digest
+from perdure.sandbox.inside.pieces import hole
 from perdure.sandbox.parts import Part, batches, parts_of
 from perdure.store.files import Files
 
@@ -39,7 +38,7 @@ def _steps(entries: Entries) -> Iterator[_Step]:
     for path in paths:
         if entries[path][0] == "f":
             for part in parts_of(path, entries[path]):
-                if part.digest != _hole():
+                if part.digest != hole():  # what is not written is a hole, and takes no space
                     yield _Step(path, part=part)
             yield _Step(path, settle=entries[path])
     for path in reversed(paths):
@@ -53,9 +52,3 @@ def _arguments(batch: Sequence[_Step]) -> dict[str, Any]:
         "write": [step.part.place for step in batch if step.part],
         "settle": {step.path: step.settle for step in batch if step.settle},
     }
-
-
-@cache
-def _hole() -> str:
-    """Of a whole piece of zeros: what is not written is a hole, and takes no space."""
-    return digest(bytes(PIECE))

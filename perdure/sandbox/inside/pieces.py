@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from contextlib import closing
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,24 +17,31 @@ def digest(data: bytes) -> str:
     return blake2b(data, digest_size=20).hexdigest()
 
 
+@cache
+def hole() -> str:
+    """The digest of a whole piece in which nothing was ever written."""
+    return digest(bytes(PIECE))
+
+
 def digests(file: int, size: int) -> tuple[list[str], int]:
     """Of each piece up to `size`, and how many bytes that were."""
     found, total = [], 0
     for offset in range(0, size, PIECE):
         length = min(PIECE, size - offset)
-        hole = _is_hole(file, offset, length)
-        piece = bytes(length) if hole else _read_at(file, offset, length)
-        if piece:
+        if length == PIECE and _is_hole(file, offset):
+            found.append(hole())
+            total += length
+        elif piece := _read_at(file, offset, length):
             found.append(digest(piece))
-        total += len(piece)
-        if len(piece) < length:
+            total += len(piece)
+        if total < offset + length:
             break
     return found, total
 
 
-def _is_hole(file: int, offset: int, length: int) -> bool:
+def _is_hole(file: int, offset: int) -> bool:
     try:
-        return os.lseek(file, offset, os.SEEK_DATA) >= offset + length
+        return os.lseek(file, offset, os.SEEK_DATA) >= offset + PIECE
     except OSError as error:
         return error.errno == errno.ENXIO  # nothing but a hole up to the end
 
