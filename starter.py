@@ -32,6 +32,9 @@ app = typer.Typer(
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, as `list` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Step = Annotated[
+    int | None, typer.Option("--step", min=0, metavar="N", help="As they were after step N.")
+]
 
 
 @app.command()
@@ -207,6 +210,51 @@ def list_runs(
 
     wanted = options.status(status)
     _carry_out(reports.list_runs(Settings.load(), wanted, limit, as_json=as_json))
+
+
+@app.command()
+def files(id: RunId, step: Step = None, as_json: Json = False) -> None:
+    """List the files of a run, as they were last or after a step. Starts nothing."""
+    from perdure.console import files, options
+    from perdure.settings import Settings
+
+    _carry_out(files.files(Settings.load(), options.run_id(id), step, as_json=as_json))
+
+
+@app.command()
+def diff(
+    id: RunId,
+    start: Annotated[
+        int | None, typer.Option("--from", min=0, metavar="N", help="Since step N; else all.")
+    ] = None,
+    end: Annotated[
+        int | None, typer.Option("--to", min=0, metavar="M", help="Up to step M; else the last.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a run has changed in its files, as git does. Starts nothing."""
+    from perdure.console import files, options
+    from perdure.settings import Settings
+
+    _carry_out(files.diff(Settings.load(), options.run_id(id), start, end, as_json=as_json))
+
+
+@app.command()
+def pull(
+    id: RunId,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the files go; made if it is not there.")
+    ],
+    step: Step = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files that have other content.")
+    ] = False,
+) -> None:
+    """Write the files of a run into DIR. Starts nothing."""
+    from perdure.console import files, options
+    from perdure.settings import Settings
+
+    _carry_out(files.pull(Settings.load(), options.run_id(id), folder, step, force=force))
 
 
 @app.command()

@@ -37,7 +37,7 @@ from perdure.sandbox.host import Host
 from perdure.sandbox.machine import machine_of
 from perdure.sandbox.reaper import keep_reaping
 from perdure.sandbox.sandboxes import Sandboxes, queue_of
-from perdure.secrets import Secrets
+from perdure.secrets import MaskingFilter, Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.tools.mcp.pool import McpServers

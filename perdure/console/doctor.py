@@ -15,17 +15,21 @@ from perdure.hosting.home import Home
 from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
 from perdure.model.local.gguf import find_gguf, require_engine
+from perdure.sandbox.docker import Docker
+from perdure.sandbox.host import Host
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part; `cure` is set when it is missing."""
+    """One part; `cure` is set when it is not here."""
 
     part: str
     detail: str
     cure: str | None = None
+    is_needed: bool = True
+    """Whether nothing else can take its place."""
 
     @property
     def found(self) -> bool:
@@ -33,21 +37,24 @@ class Finding:
 
     @property
     def mark(self) -> str:
-        return "ok" if self.found else "missing"
+        if self.found:
+            return "ok"
+        return "missing" if self.is_needed else "absent"
 
 
 async def doctor(settings: Settings, *, as_json: bool) -> int:
     """Look at each part and print what is here; nothing is started. The command's exit code."""
     findings = [finding async for finding in _findings(settings)]
-    missing = [finding for finding in findings if not finding.found]
+    code = int(any(finding.mark == "missing" for finding in findings))
     if as_json:
         print_json(findings)
-        return int(bool(missing))
+        return code
     rows = [(finding.mark, finding.part, finding.detail) for finding in findings]
     results().print(table(["", "part", "what is here"], rows))
-    for finding in missing:
-        say(f"{finding.part}: {finding.cure}")
-    return int(bool(missing))
+    for finding in findings:
+        if not finding.found:
+            say(f"{finding.part}: {finding.cure}")
+    return code
 
 
 async def _findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -58,6 +65,8 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
     yield await _server(settings)
     yield await _store(settings)
     yield _model(settings)
+    async for finding in _sandboxes(settings):
+        yield finding
 
 
 def _data_directory(settings: Settings) -> Finding:
@@ -105,6 +114,18 @@ async def _store(settings: Settings) -> Finding:
             return Finding("store", store.engine.url.render_as_string(hide_password=True))
     except PerdureError as error:
         return Finding("store", "cannot be used", str(error))
+
+
+async def _sandboxes(settings: Settings) -> AsyncIterator[Finding]:
+    docker, bwrap = Docker(settings.sandbox_image, home=""), Host(settings.home, "bwrap")
+    problems = {"docker": await docker.problem(), "bwrap": await bwrap.problem()}
+    await docker.close()
+    wanted, has_none = settings.sandbox, all(problems.values())
+    details = {"docker": f"with the image {settings.sandbox_image}", "bwrap": "works"}
+    for kind, problem in problems.items():
+        detail = "cannot be used" if problem else details[kind]
+        is_needed = wanted == kind or (wanted == "auto" and has_none)
+        yield Finding(f"sandbox: {kind}", detail, problem, is_needed)
 
 
 def _model(settings: Settings) -> Finding:

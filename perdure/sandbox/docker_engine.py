@@ -57,8 +57,8 @@ class Engine:
         """The SDK's client, for a block of calls whose errors become ours.
 
         Raises:
-            SandboxError: there is no engine, or it does not do what it is asked for.
-            SandboxLost: it does not answer any more, or what was there is gone.
+            SandboxError: the engine may not be used, or does not do what it is asked for.
+            SandboxLost: no engine answers, or what was there is gone.
         """
         self._reach()
         try:
@@ -126,12 +126,10 @@ class Engine:
                 f"This user may not use the Docker engine at {self.host}. As root:"
                 " usermod -aG docker USER, and log in again."
             ) from None
-        except OSError as error:
-            if self._client is not None:
-                raise SandboxLost(f"The Docker engine at {self.host} is gone: {error}.") from error
-            raise SandboxError(
-                f"No Docker engine answers at {self.host}. Install one: apt install docker.io,"
-                " start it: systemctl start docker, or name another with DOCKER_HOST."
+        except OSError as error:  # what is there may have begun commands: it is asked again
+            raise SandboxLost(
+                f"No Docker engine answers at {self.host}: {error}. Install one: apt install"
+                " docker.io, start it: systemctl start docker, or name another with DOCKER_HOST."
             ) from error
 
     def _connected(self) -> DockerClient:

@@ -99,11 +99,11 @@ class Host:
 
     def _environment(self, place: Path) -> dict[str, str]:
         if self.kind == "bwrap":
-            return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/workspace"}
+            return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/tmp"}
         return {
             "PATH": os.environ.get("PATH", PATH),
             "LANG": "C.UTF-8",
-            "HOME": str(place / "workspace"),
+            "HOME": str(place / "tmp"),
             "TMPDIR": str(place / "tmp"),
             MARK: str(place),
         }

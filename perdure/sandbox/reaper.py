@@ -12,6 +12,8 @@ from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
 
+SECONDS_BEFORE = 5.0
+"""Runs that go on come first."""
 SECONDS_BETWEEN = 60.0
 
 logger = logging.getLogger(__name__)
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 async def keep_reaping(client: Client, sandboxes: Sandboxes) -> None:
     """Look for orphans for as long as this machine has a worker."""
+    await asyncio.sleep(SECONDS_BEFORE)
     while True:
         try:
             for found in await reap(client, sandboxes, is_due):

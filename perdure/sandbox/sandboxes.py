@@ -111,11 +111,12 @@ class Sandboxes:
         """Every sandbox of this data directory on this machine, of the kinds that are here."""
         found: list[Found] = []
         for backend in self._backends.values():
-            with suppress(SandboxError, SandboxLost):  # where there is no engine there is none of it
+            with suppress(SandboxError, SandboxLost):  # no engine, no sandbox of it
                 found += await backend.found()
         return found
 
     async def remove(self, found: Found) -> None:
+        """Remove a sandbox whatever its run may say."""
         await self._remove(Place(queue=self._queue, kind=found.kind, name=found.name))
 
     async def release(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import select as columns_of
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from perdure.errors import PerdureError
+from perdure.errors import UnknownRun
 from perdure.sandbox.inside.index import Changes, Entries, fold
 from perdure.sandbox.inside.pieces import digest
 from perdure.store.store import Store
@@ -25,7 +25,7 @@ _IDS_PER_QUERY = 500
 Item = TypeVar("Item")
 
 
-class UnknownStep(PerdureError):
+class UnknownStep(UnknownRun):
     """The run has not come to that step."""
 
 

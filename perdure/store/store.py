@@ -88,10 +88,7 @@ class Store:
     async def claim(self, key: str, run_id: str, detail: dict[str, Any]) -> dict[str, Any] | None:
         """Mark that the effect `key` begins; an earlier mark's detail, or None for the first."""
         mine = Claim(id=key, run_id=run_id, detail=detail)
-        if key in await self._writer.add(mine):
-            return None
-        async with AsyncSession(self.engine) as session:
-            return (await session.exec(select(Claim).where(Claim.id == key))).one().detail
+        return None if key in await self._writer.add(mine) else await self.claimed(key)
 
     async def end_run(self, run_id: str, result: AgentResult) -> None:
         """Record how the run ended; after a reset it ends once more, and that end counts."""
@@ -125,6 +122,12 @@ class Store:
         for row in found.values():
             self._remember(row)
         return {each: row for each, row in found.items() if isinstance(row, StoredEntry)}
+
+    async def claimed(self, key: str) -> dict[str, Any] | None:
+        """The detail with which the effect `key` was marked, if it was."""
+        async with AsyncSession(self.engine) as session:
+            claim = (await session.exec(select(Claim).where(Claim.id == key))).first()
+        return claim.detail if claim else None
 
     # Reading the tree
 

@@ -95,7 +95,9 @@ class Runner:
         try:
             sandbox = await self._sandboxes.at(request.run, request.place)
         except PerdureError as error:
-            return "error", as_text(str(error))
+            if await self._store.claimed(request.key) is None:
+                return "error", as_text(str(error))
+            return "unknown", as_text(_unknown_for_good(error))
         with self._live.showing(request.key, request.call) as show:
             context = ToolContext(
                 run=request.run,
@@ -142,4 +144,11 @@ def _unknown_outcome(earlier: dict[str, Any]) -> str:
         f"The outcome is unknown. The call began at {began:%H:%M:%S} UTC and the worker that ran it"
         " was lost before it could say how it ended; it was not repeated. Look whether it took"
         " effect before you try again."
+    )
+
+
+def _unknown_for_good(error: PerdureError) -> str:
+    return (
+        "The outcome is unknown. The call had begun, and its sandbox cannot be had any more:"
+        f" {error} It was not repeated. Look whether it took effect before you try again."
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from perdure.contracts import AgentSpec, SandboxSpec
+from perdure.store.tables import StoredEntry
 from perdure.testing.replies import call, finish, say
 from tests.workflows.conftest import Application
 
@@ -35,7 +36,7 @@ async def test_nothing_is_left_behind(app: Application) -> None:
     handle = await app.start()
     await handle.result()
     pid = app.shown()[-1]["content"].split()[0]
-    assert not Path(f"/proc/{pid}").exists()
+    assert not _is_alive(pid)
     run = await app.store.find_run(handle.id)
     assert not (app.home / "sandboxes" / run.id).exists()
 
@@ -51,7 +52,7 @@ async def test_a_cancelled_run_has_no_process_left_when_it_reports(app: Applicat
     pid = file.read_text().strip()
     await handle.cancel()
     assert (await handle.result()).status == "cancelled"
-    assert not Path(f"/proc/{pid}").exists()
+    assert not _is_alive(pid)
 
 
 async def test_the_next_run_goes_on_with_the_files(app: Application) -> None:
@@ -80,13 +81,14 @@ async def test_watchers_are_told_where_commands_run(app: Application, kind: str)
     handle = await app.start(sandbox=kind)
     await handle.result()
     run = await app.store.find_run(handle.id)
-    told = [row.text for row in await app.store.news(run.id, None) if _is_told(row)]
+    rows = await app.store.news(run.id, None)
+    told = [row.text for row in rows if isinstance(row, StoredEntry) and row.kind == "sandbox"]
     assert len(told) == 1
     assert "NOT ISOLATED" in told[0]
 
 
-def _is_told(row: Any) -> bool:
-    return getattr(row, "kind", None) == "sandbox"
+def _is_alive(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def _recorded(app: Application, workflow_id: str) -> str:

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import signal
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -36,6 +37,7 @@ def drop(config: dict[str, Any]) -> None:
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_FSIZE, config["limits"]["disk_mb"] << 20)
     os.umask(0o022)
+    _open_workspace(Path(config["root"]))
     if config["enclosure"] == "container":
         seccomp.install()
 
@@ -80,6 +82,13 @@ def execute(
 def python() -> str:
     """The Python to start inside bubblewrap: this one, which is shown there at its own place."""
     return f"{sys.base_prefix}/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _open_workspace(root: Path) -> None:
+    """Undo a `chmod` by which an agent has locked itself out."""
+    mode = root.stat().st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        root.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
 def _use_processors(count: float) -> None:

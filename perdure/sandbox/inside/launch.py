@@ -60,8 +60,10 @@ def _pipe(config: dict[str, Any]) -> tuple[int, int]:
 def _readable(stdin: bytes) -> int:
     if not stdin:
         return os.open(os.devnull, os.O_RDONLY)
-    descriptor = os.memfd_create("stdin")
+    descriptor = os.memfd_create("stdin", os.MFD_ALLOW_SEALING)
     with os.fdopen(descriptor, "wb", closefd=False) as stream:
         stream.write(stdin)
+    # It is memory that no limit sees, and a command must not add to it.
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor

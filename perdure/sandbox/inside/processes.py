@@ -70,6 +70,11 @@ def descendants() -> Iterator[int]:
         waiting += children(pid)
 
 
+def threads(pids: Iterable[int]) -> int:
+    """How many there are in these, the main ones included: each is one more for the kernel."""
+    return sum(map(_threads, pids))
+
+
 def resident(pids: Iterable[int]) -> int:
     """Bytes of memory that these hold; a page that several share counts for each of them."""
     return sum(map(_resident, pids))
@@ -135,6 +140,13 @@ def _scanned() -> Callable[[int], list[int]]:
         if rest:
             children.setdefault(int(rest.split()[1]), []).append(int(process.name))
     return lambda pid: children.get(pid, [])
+
+
+def _threads(pid: int) -> int:
+    try:
+        return Path(f"/proc/{pid}/task").stat().st_nlink - 2
+    except FileNotFoundError:
+        return 0
 
 
 def _resident(pid: int) -> int:

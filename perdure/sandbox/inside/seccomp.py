@@ -8,10 +8,12 @@ import ctypes
 import os
 import socket
 import struct
-from errno import EAFNOSUPPORT, ENOSYS, EPERM
+from collections.abc import Iterator
+from errno import EAFNOSUPPORT, ENOMEM, ENOSYS, EPERM
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in `struct seccomp_data`
+# Offsets in `struct seccomp_data`.
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _NEW_USER = 0x10000000  # CLONE_NEWUSER
 _OTHER_ABI = 0x40000000  # x32's calls begin here; no other number is that high
@@ -30,10 +32,17 @@ _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_*
 _SOCKET = {"x86_64": 41, "aarch64": 198}
 _NAMESPACES = {"x86_64": (56, 272), "aarch64": (220, 97)}  # clone, unshare
 _CLONE3 = 435
+_MEMORY_FILES = {"x86_64": (319, 447), "aarch64": (279, 447)}  # memfd_create, memfd_secret
+_SHARED_MEMORY = {"x86_64": 29, "aarch64": 194}  # shmget
+_MOST_SHARED = 64 * 1024
+"""Bytes of one segment; there can be 4096. Databases want a few for their locks."""
 
 
-def program(machine: str = "") -> bytes:
-    """The filter as the kernel reads it; empty for a machine whose numbers are not known here."""
+def program(machine: str = "", *, hidden_memory: bool = True) -> bytes:
+    """The filter as the kernel reads it; empty for a machine whose numbers are not known here.
+
+    `hidden_memory`: whether a command may have memory that none of its processes seems to hold.
+    """
     machine = machine or os.uname().machine
     if machine not in _MACHINES:
         return b""
@@ -48,6 +57,7 @@ def program(machine: str = "") -> bytes:
             *(_refused(number, EPERM) for number in _DENIED[machine]),
             # Its flags are behind a pointer; the C library then takes `clone`.
             _refused(_CLONE3, ENOSYS),
+            *(() if hidden_memory else _without_hidden_memory(machine)),
             *(_without_user_namespace(number) for number in _NAMESPACES[machine]),
             _families(_SOCKET[machine]),
             _step(_RETURN, _ALLOW),
@@ -80,6 +90,18 @@ def _refuse(error: int) -> bytes:
 
 def _refused(number: int, error: int) -> bytes:
     return _step(_EQUAL, number, 0, 1) + _refuse(error)
+
+
+def _without_hidden_memory(machine: str) -> Iterator[bytes]:
+    for number in _MEMORY_FILES[machine]:
+        yield _refused(number, ENOSYS)
+    yield _step(_EQUAL, _SHARED_MEMORY[machine], 0, 6)
+    yield _step(_LOAD, _SECOND_ARGUMENT + 4)  # the upper half: all that we know is little-endian
+    yield _step(_EQUAL, 0, 0, 2)
+    yield _step(_LOAD, _SECOND_ARGUMENT)
+    yield _step(_AT_LEAST, _MOST_SHARED + 1, 0, 1)
+    yield _refuse(ENOMEM)
+    yield _step(_RETURN, _ALLOW)
 
 
 def _without_user_namespace(number: int) -> bytes:

@@ -17,6 +17,9 @@ _TEMPORARY = (Path("/tmp"), Path("/dev/shm"))  # noqa: S108 - bubblewrap's own
 _TEMPORARY_FILES = 50_000
 """In these together: their size is limited, but each file takes a kilobyte of other memory."""
 
+_RESERVE_KB = 256 << 10
+"""That no command may take of the machine's memory, in ways that its processes do not show."""
+
 _COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),  # version 1
@@ -35,6 +38,7 @@ class Watch:
         self._processes = limits["processes"]
         self._growth = Growth(config)
         self._kills = _kills()
+        self._least_free_kb = min(_RESERVE_KB, _free_kb() // 2)
         self._disk_at = 0.0
         self._outside = {place.stat().st_dev for place in _TEMPORARY if place.exists()}
 
@@ -59,8 +63,10 @@ class Watch:
         command = (pid for pid in processes.descendants() if pid != self._growth.looker)
         # One more than allowed is enough: while there are thousands, counting them takes too long.
         pids = list(islice(command, self._processes + 1))
-        if len(pids) > self._processes:
+        if len(pids) > self._processes or processes.threads(pids) > self._processes:
             return "processes"
+        if _free_kb() < self._least_free_kb:
+            return "memory"
         # Forked processes share most of what each of them seems to hold.
         if processes.resident(pids) > self._memory and processes.proportional(pids) > self._memory:
             return "memory"
@@ -80,6 +86,12 @@ class Watch:
         except OSError:  # not mounted yet, or all have ended
             return 0
         return 0 if device in self._outside else found.f_files - found.f_ffree
+
+
+def _free_kb() -> int:
+    """Of the machine's memory, what can still be had."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
 def _kills() -> int:
