@@ -66,6 +66,8 @@ COMMON = Common(
     # How long a run waits for a worker that has died, before another one takes it over.
     sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
 )
+CALLS_AT_ONCE = 1000
+"""On one machine, most of which only wait; a call that finds no room in time moves its run away."""
 # The sandbox costs a third of a step's processor time. It watches over the workflows in the
 # tests instead, which also replay recorded histories.
 RUNNER = UnsandboxedWorkflowRunner()
@@ -164,6 +166,7 @@ def build_workers(
                 client,
                 task_queue=queue_of(sandboxes.machine),
                 activities=[act.act, sandboxing.close_sandbox],
+                max_concurrent_activities=CALLS_AT_ONCE,
                 **COMMON,
             ),
         ],

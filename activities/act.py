@@ -1,9 +1,11 @@
 """One tool call: carried out, and its result recorded."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.cancellation import is_asked_for
 from activities.heartbeat import heartbeating
 from activities.once import Once
 from perdure.contracts import ActInput, Observation
@@ -23,7 +25,12 @@ class Act:
     async def act(self, request: ActInput) -> Observation:
         """Record the result of `request.key`, or find it stored by an earlier attempt."""
         with heartbeating(lambda: self._runner.printed(request)):
-            return await self._once.run(request.key, lambda: self._find_or_act(request))
+            try:
+                return await self._once.run(request.key, lambda: self._find_or_act(request))
+            except asyncio.CancelledError:
+                if is_asked_for():
+                    await self._runner.stop(request)
+                raise
 
     async def _find_or_act(self, request: ActInput) -> Observation:
         return await self._runner.recall(request) or await self._runner.act(request)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from temporalio import activity
+from activities.cancellation import is_given_up
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ class Once(Generic[Result]):
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if _is_given_up():
+            if is_given_up():
                 loop = asyncio.get_running_loop()
                 loop.call_later(SECONDS_UNCLAIMED, self._end_unclaimed, key, task)
             else:
@@ -64,9 +64,3 @@ class Once(Generic[Result]):
 async def _bounded(effect: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     async with asyncio.timeout(SECONDS_LONGEST):
         return await effect()
-
-
-def _is_given_up() -> bool:
-    """Whether the server, rather than a person or this worker's end, cancelled the attempt."""
-    details = activity.cancellation_details()
-    return details is not None and not (details.cancel_requested or details.worker_shutdown)

@@ -1,9 +1,11 @@
 """How a run's sandbox is opened and closed, on the machine that has it."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.cancellation import is_asked_for
 from activities.failure import final
 from activities.heartbeat import heartbeating
 from perdure.contracts import CloseSandbox, OpenSandbox, Place
@@ -25,6 +27,11 @@ class Sandboxing:
         with heartbeating():
             try:
                 return await self._sandboxes.open(request)
+            except asyncio.CancelledError:
+                # Otherwise another attempt opens it, or the run is at work in it already.
+                if is_asked_for():
+                    await self._sandboxes.discard(request)
+                raise
             except PerdureError as error:
                 raise final(error) from None
 

@@ -30,7 +30,7 @@ from perdure.store.store import Store
 from perdure.store.tables import Run, Turn
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
-from perdure.tools.shell import TOOLS
+from perdure.tools.commands.shell import TOOLS
 from worker import build_sandboxes
 
 TRUE = Command(("true",))

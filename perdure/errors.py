@@ -52,3 +52,7 @@ class WorkspaceError(PerdureError):
 
 class ToolError(Exception):
     """Raised by a tool: its message goes back to the model as the call's result."""
+
+
+class OutcomeUnknown(ToolError):
+    """Raised by a tool: the call began, and nothing says how it ended; it was not repeated."""

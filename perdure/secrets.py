@@ -11,8 +11,10 @@ SHORTEST = 8
 """Characters of a value that is masked; a shorter one would be found in ordinary words."""
 _SHORTEST_LINE = 16
 
+# The address of a webhook is one too: whoever knows it can write there.
 _NAME = re.compile(
-    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(?:_?\d+)?$", re.IGNORECASE
+    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|WEBHOOK(?:_URL)?)S?(?:_?\d+)?$",
+    re.IGNORECASE,
 )
 # Up to the nearest @ and to the last one: people write passwords that a URL should not hold.
 _IN_URLS = (

@@ -17,12 +17,23 @@ class SettingsError(PerdureError):
 _PREFIX = "PERDURE_"
 
 
-class Settings(BaseSettings):
+class Environment(BaseSettings):
     """One reading of the environment; a variable that is set to nothing counts as not set."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, env_prefix=_PREFIX
     )
+
+    @classmethod
+    def load(cls) -> Self:
+        try:
+            return cls()
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None
+
+
+class Settings(Environment):
+    """What commands and workers stand on; tools that have settings read their own."""
 
     home: Path = Field(default=Path(".perdure"), validate_default=True)
     """Data directory; made absolute."""
@@ -50,13 +61,6 @@ class Settings(BaseSettings):
         if home.exists() and not home.is_dir():
             raise ValueError("it is a file, and the data directory is a folder")
         return home
-
-    @classmethod
-    def load(cls) -> Self:
-        try:
-            return cls()
-        except ValidationError as error:
-            raise SettingsError(_sentence(error)) from None
 
     @property
     def store_url(self) -> str:

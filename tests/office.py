@@ -53,6 +53,8 @@ class Office:
     model: ScriptedModel
     store: Store
     home: Path
+    kind: str
+    """Of sandboxes."""
 
     async def work(
         self, agent: str, script: Sequence[Completion], workspace: Path | None = None
@@ -89,7 +91,7 @@ class Office:
 @asynccontextmanager
 async def opened(home: Path, environment: pytest.MonkeyPatch) -> AsyncIterator[Office]:
     """An office in which the real composition root serves every role."""
-    home.mkdir()
+    home.mkdir()  # noqa: ASYNC240 - a moment
     # Not the usual port of the Web UI, for which all servers that start now compete.
     server = await EmbeddedServer.start(Settings(home=home, ui_port=free_port()))
     try:
@@ -101,7 +103,7 @@ async def opened(home: Path, environment: pytest.MonkeyPatch) -> AsyncIterator[O
             async with serving(client, settings, ROLES):
                 store = await Store.open(settings.store_url)
                 try:
-                    yield Office(client, model, store, home)
+                    yield Office(client, model, store, home, settings.sandbox)
                 finally:
                     await store.close()
     finally:

@@ -17,7 +17,7 @@ from perdure.tools.registry import Registry
 from tests.office import Office, files_of, opened
 from tests.sandbox.conftest import docker_image, engine  # noqa: F401 - fixtures
 from tests.tools.loopback import Loopback, reply
-from tests.tools.pages import make_pdf
+from tests.tools.web.pages import make_pdf
 
 AGENTS = Path(__file__).parent.parent / "agents"
 
@@ -43,6 +43,7 @@ FIBONACCI = f'''def fibonacci(n):
     return a
 '''
 
+WHERE = {"docker": "in Docker", "bwrap": "in bubblewrap", "none": "NOT ISOLATED"}
 RED = {"pytest": "2 failed", "unittest": "FAILED (failures=2)"}
 GREEN = {"pytest": "2 passed", "unittest": "Ran 2 tests"}
 """What the two runners say, of which a sandbox may have only the second."""
@@ -69,9 +70,7 @@ def runner(told: str) -> str:
     return "pytest" if "pytest" in told.splitlines()[0] else "unittest"
 
 
-async def test_the_coder_sees_a_test_fail_and_mends_the_code(
-    office: Office, request: pytest.FixtureRequest
-) -> None:
+async def test_the_coder_sees_a_test_fail_and_mends_the_code(office: Office) -> None:
     """From an empty folder to green tests; every state on the way is kept, and nothing else."""
     held: list[str] = []
 
@@ -94,7 +93,7 @@ async def test_the_coder_sees_a_test_fail_and_mends_the_code(
         ],
     )
     assert (work.result.status, work.result.steps) == ("completed", 6)
-    assert WHERE[kind] in work.where[0]
+    assert WHERE[office.kind] in work.where[0]
     assert [row.status for row in work.results] == ["ok"] * 6
     red, green = work.told("run_tests")
     assert RED[runner(red)] in red

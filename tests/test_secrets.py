@@ -28,6 +28,8 @@ def _mask(text: str, **environ: str) -> str:
         "DB_PASSWORD",
         "AWS_CREDENTIALS",
         "KEYS",
+        "PERDURE_ALERT_WEBHOOK",
+        "SLACK_WEBHOOK_URL",
     ],
 )
 def test_a_value_is_replaced_by_its_variable(name: str) -> None:

@@ -1,24 +1,19 @@
 """The command line, as a person and as a program use it."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from perdure.hosting.home import Home
 from perdure.hosting.ports import free_port
 from perdure.testing.process import ScriptedModelProcess
 from perdure.testing.replies import call, calls, finish, slow
 from perdure.testing.script import Attempts
-
-STARTER = Path(__file__).parent.parent / "starter.py"
+from tests.command_line import STARTER, CommandLine, environment_for, until
 
 SCRIPT: dict[str, Sequence[Attempts]] = {
     "greet": [finish("Hello \x1b[31mthere")],
@@ -33,31 +28,6 @@ SCRIPT: dict[str, Sequence[Attempts]] = {
 }
 
 
-class CommandLine:
-    """Runs `starter.py` in a home of its own."""
-
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
-        self.home = Home(home)
-        self._environment = environment
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.begin(*arguments)
-        output, errors = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
-
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(STARTER), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self._environment,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
-
-
 @pytest.fixture(scope="module")
 def model() -> Iterator[ScriptedModelProcess]:
     with ScriptedModelProcess(SCRIPT) as model:
@@ -66,16 +36,7 @@ def model() -> Iterator[ScriptedModelProcess]:
 
 @pytest.fixture(scope="module")
 def environment(model: ScriptedModelProcess) -> dict[str, str]:
-    ours = ("TEMPORAL_", "PERDURE_", "OPENAI_", "DATABASE_URL")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return inherited | {
-        "TEMPORAL_CONFIG_FILE": os.devnull,
-        "OPENAI_BASE_URL": model.url,
-        "OPENAI_API_KEY": "none",
-        "PERDURE_MODEL": "scripted",
-        # Set, so that no server which happens to run on this machine is taken instead.
-        "PERDURE_PORT": str(free_port()),
-    }
+    return environment_for(model.url)
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +64,6 @@ def fresh(tmp_path: Path, environment: dict[str, str]) -> Iterator[CommandLine]:
     yield starter
     if starter.home.has_host:
         starter("down")
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 # Running
@@ -227,7 +181,7 @@ def test_the_doctor_names_each_part(fresh: CommandLine) -> None:
     """Version and place of what is here; exit code 0 when nothing is missing."""
     done = fresh("doctor")
     assert done.returncode == 0, done.stdout
-    for part in ("python", "temporal", "server", "store", "model"):
+    for part in ("python", "temporal", "server", "store", "model", "docker", "bwrap"):
         assert part in done.stdout
 
 
@@ -237,6 +191,17 @@ def test_the_doctor_says_how_to_cure(fresh: CommandLine, environment: dict[str, 
     done = CommandLine(fresh.home.path, sick)("doctor")
     assert done.returncode == 1
     assert "correct TEMPORAL_ADDRESS" in done.stderr
+
+
+def test_the_doctor_wants_some_sandbox(fresh: CommandLine, environment: dict[str, str]) -> None:
+    """Docker is no loss while bubblewrap works; without either both cures are told."""
+    no_docker = environment | {"DOCKER_HOST": "unix:///nowhere"}
+    done = CommandLine(fresh.home.path, no_docker)("doctor")
+    assert (done.returncode, "absent" in done.stdout) == (0, True)
+    done = CommandLine(fresh.home.path, no_docker | {"PATH": "/nowhere"})("doctor")
+    assert done.returncode == 1
+    for cure in ("sandbox: docker: No Docker engine answers", "`apt install bubblewrap`"):
+        assert cure in done.stderr
 
 
 # What is refused
@@ -252,6 +217,7 @@ def test_the_doctor_says_how_to_cure(fresh: CommandLine, environment: dict[str, 
         (["run", "x", "--max-cost", "-1"], "max_cost_usd cannot be -1"),
         (["run", "x", "--output-schema", "/nowhere.json"], "'/nowhere.json' cannot be read"),
         (["run", ""], "task cannot be ''"),
+        (["run", "x", "--sandbox", "podman"], "should be 'auto', 'docker', 'bwrap' or 'none'"),
         (["run", "x", "--head", "nowhere"], "head cannot be 'nowhere'"),
         (["tell", "x", ""], "text cannot be ''"),
         (["list", "--status", "bogus"], "Status 'bogus' is unknown"),
@@ -271,7 +237,7 @@ def test_a_wrong_command_line_ends_with_two(
     assert not fresh.home.path.exists()
 
 
-@pytest.mark.parametrize("command", ["watch", "show", "cancel", "pause"])
+@pytest.mark.parametrize("command", ["watch", "show", "cancel", "pause", "files", "diff"])
 def test_an_unknown_run_ends_with_two(starter: CommandLine, command: str) -> None:
     """Whichever command is asked for it."""
     done = starter(command, "never-started")

@@ -234,7 +234,13 @@ class AgentWorkflow:
         self._report(RunStatus.RUNNING, call.summary)
         key = self._key()
         while True:
-            place = await self._lodging.place()
+            try:
+                place = await self._lodging.place(self._time_left(journal))
+            except ActivityError as error:
+                if not _ran_out_of_time(error):
+                    raise
+                text = "Not carried out: the run's sandbox could not be opened in time."
+                return Outcome.said(call, text, is_ok=False)
             request = ActInput(
                 run=journal.plan.run, key=key, turn=journal.head, call=call.id, place=place
             )
@@ -293,9 +299,10 @@ class AgentWorkflow:
         self._journal, self._lodging = journal, Lodging(journal, request.workspace)
         self._upsert()
         if request.workspace is not None:
-            await self._lodging.place()  # first, so that a folder that is not there costs nothing
+            # First, so that a folder that is not there costs nothing.
+            await self._lodging.place(self._time_left(journal))
         elif plan.executes:
-            self._lodging.prepare()
+            self._lodging.prepare(self._time_left(journal))
         return journal
 
     async def _close(self, result: AgentResult) -> None:

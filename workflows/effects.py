@@ -48,12 +48,13 @@ async def open_run(opening: OpenRun) -> RunPlan:
     )
 
 
-async def open_sandbox(opening: OpenSandbox) -> Place:
+async def open_sandbox(opening: OpenSandbox, time_left: timedelta | None) -> Place:
     return await workflow.execute_activity_method(
         Sandboxing.open_sandbox,
         opening,
         task_queue=ACT_QUEUE,
         start_to_close_timeout=LONGEST_EFFECT,
+        schedule_to_close_timeout=time_left,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

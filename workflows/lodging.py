@@ -1,6 +1,7 @@
 """Where a run's tools work: found when it is first needed, and again when its machine is lost."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, TimeoutType
@@ -21,14 +22,15 @@ class Lodging:
         self._left: Place | None = None
         self._opening: asyncio.Task[Place] | None = None
 
-    def prepare(self) -> None:
+    def prepare(self, time_left: timedelta | None) -> None:
         """Begin to open the sandbox, so that it is there when the first think has ended."""
         if self._opening is None and self._journal.place is None:
-            self._opening = asyncio.create_task(effects.open_sandbox(self._wanted()))
+            opening = effects.open_sandbox(self._wanted(), time_left)
+            self._opening = asyncio.create_task(opening)
 
-    async def place(self) -> Place:
+    async def place(self, time_left: timedelta | None) -> Place:
         """Where to send the next call; calls that ask at once open one sandbox."""
-        self.prepare()
+        self.prepare(time_left)
         if self._opening is not None:
             self._journal.place = await self._opening
             self._opening = None

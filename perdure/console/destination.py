@@ -28,7 +28,7 @@ class Destination:
         self.wanted: Entries = {}
         """Those that are not there yet, with permissions only as their modes."""
         self.conflicts: list[str] = []
-        """Paths where something else is."""
+        """Paths where something else is, or that are in a repository of the user's own."""
         self._in_the_way: list[str] = []
 
     @classmethod
@@ -66,10 +66,25 @@ class Destination:
         if kind == entry[0] and _is_same(descent, path, entry):
             return
         self.wanted[path] = _permitted(entry)
-        if kind is not None:
+        if kind is not None or _has_repository(descent, path):
             self.conflicts.append(path)
-            if entry[0] == "d":
-                self._in_the_way.append(path)
+        if kind is not None and entry[0] == "d":
+            self._in_the_way.append(path)
+
+
+def repository_of(path: str) -> str | None:
+    """The `.git` that the path is in: git runs commands that its hooks and settings name."""
+    folders = path.split("/")[:-1]
+    depth = next((n for n, name in enumerate(folders, 1) if name.lower() == ".git"), None)
+    return "/".join(folders[:depth]) if depth else None
+
+
+def _has_repository(descent: Descent, path: str) -> bool:
+    repository = repository_of(path)
+    try:
+        return repository is not None and _kind(descent, repository) == "d"
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _made(folder: Path) -> Path:

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from perdure.console.comparison import Difference, shown
-from perdure.console.destination import CannotPull, Destination
+from perdure.console.destination import CannotPull, Destination, repository_of
 from perdure.console.differences import differences
 from perdure.console.display import clean, print_json, say
 from perdure.errors import StoreError
@@ -148,7 +148,7 @@ def _refusal(target: Destination) -> str:
     named = ", ".join(shown(path) for path in conflicts[:_NAMED])
     more = f" and {len(conflicts) - _NAMED:,} more" if len(conflicts) > _NAMED else ""
     return (
-        f"Nothing is written: {target.root} has other content at {named}{more}."
+        f"Nothing is written: {target.root} has other content, or a repository, at {named}{more}."
         " Give another folder, or --force to overwrite."
     )
 
@@ -159,6 +159,8 @@ def _report(target: Destination, entries: Entries) -> None:
     )
     same = f"; {every - written:,} were there already" if every > written else ""
     say(f"Wrote {_count(written, 'file')} into {target.root}{same}.")
+    if any(map(repository_of, target.wanted)):
+        say("The agent could write its .git: look at hooks and config there before you use git.")
 
 
 def _count(number: int, noun: str) -> str:

@@ -48,6 +48,7 @@ class Feed:
         self._seen: set[str] = set()
         self._since: datetime | None = None
         self.run: Run | None = None
+        self.steps_before = 0
 
     async def news(self) -> list[Row]:
         """What has been stored since the last call; nothing until the run is recorded."""
@@ -56,6 +57,7 @@ class Feed:
         if self.run is None:
             with suppress(UnknownRun):
                 self.run = await self._store.find_run(self.workflow_id)
+                self.steps_before = await self._store.steps_before(self.run)
         if self.run is None:
             return []
         rows = await self._store.news(self.run.id, self._since)
@@ -90,9 +92,9 @@ async def feed_of(settings: Settings, workflow_id: str) -> AsyncIterator[Feed]:
 
 
 async def follow(
-    parts: Parts, feed: Feed, workflow_id: str, show: Callable[[Row], None]
+    parts: Parts, feed: Feed, workflow_id: str, show: Callable[[Row, int], None]
 ) -> AgentResult:
-    """Show each row of the run as it comes, and give the run's result.
+    """Show each row of the run as it comes, with the steps before the run; give its result.
 
     What dies meanwhile is brought back: the run goes on, and so does this.
     """
@@ -113,7 +115,7 @@ async def follow(
 
 
 async def _until(
-    result: asyncio.Future[AgentResult], parts: Parts, feed: Feed, show: Callable[[Row], None]
+    result: asyncio.Future[AgentResult], parts: Parts, feed: Feed, show: Callable[[Row, int], None]
 ) -> None:
     client, ended, pending = parts.client, False, Pending()
     polls = itertools.count(1)
@@ -121,7 +123,7 @@ async def _until(
         done, _ = await asyncio.wait([result], timeout=_POLL_SECONDS)
         ended = bool(done)
         for row in await feed.news():
-            show(row)
+            show(row, feed.steps_before)
         if not ended:
             await parts.refresh()
             if next(polls) % _POLLS_BETWEEN_NEWS == 0:

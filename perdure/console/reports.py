@@ -1,5 +1,7 @@
 """The commands that only read the store: they start nothing, and give their exit code."""
 
+from typing import Any
+
 from perdure.console.display import (
     cost,
     ending,
@@ -19,7 +21,7 @@ from perdure.errors import UnknownRun
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 from perdure.store.store import Store
-from perdure.store.tables import Run
+from perdure.store.tables import Run, StoredEntry, Turn
 
 
 async def show(settings: Settings, run_id: str, *, as_json: bool) -> int:
@@ -27,21 +29,27 @@ async def show(settings: Settings, run_id: str, *, as_json: bool) -> int:
     async with reading(settings) as store:
         run = await store.find_run(run_id)
         rows = await store.news(run.id, None)
+        before = await store.steps_before(run)
     status = await status_of(run, await reachable(settings))
     if as_json:
-        transcript = [{"type": type(row).__name__, **row.model_dump()} for row in rows]
+        transcript = [_told(row, before) for row in rows]
         print_json({"run": run.model_dump(), "status": status, "transcript": transcript})
         return 0
     console = results()
     console.print(heading(run, status))
     transcript_of = Transcript(console, whole=True)
     for row in rows:
-        transcript_of.show(row)
+        transcript_of.show(row, before)
     if run.result is not None:
         result = AgentResult.model_validate(run.result)
         console.print(ending(result), soft_wrap=True)
         transcript_of.answer(result)
     return 0
+
+
+def _told(row: Turn | StoredEntry, steps_before: int) -> dict[str, Any]:
+    told = {"type": type(row).__name__, **row.model_dump()}
+    return told | {"step": row.step - steps_before} if isinstance(row, Turn) else told
 
 
 async def show_ended(settings: Settings, run_id: str, *, as_json: bool) -> int | None:
@@ -53,10 +61,11 @@ async def show_ended(settings: Settings, run_id: str, *, as_json: bool) -> int |
         if run is None or run.result is None:
             return None
         rows = await store.news(run.id, None)
+        before = await store.steps_before(run)
         files = await count_of_files(store, run.id)
     transcript = Transcript(progress())
     for row in rows:
-        transcript.show(row)
+        transcript.show(row, before)
     result = AgentResult.model_validate(run.result)
     print_result(run_id, result, None, as_json=as_json)
     if files:

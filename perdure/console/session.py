@@ -53,10 +53,10 @@ class Session:
     ) -> int:
         """Show the run until its end, print its answer, and give the command's exit code."""
         self._introduce(run_id)
-        show = Transcript(progress()).show
+        transcript = Transcript(progress())
         try:
             async with feed_of(self._settings, run_id) as feed:
-                result = await follow(self.parts, feed, run_id, show)
+                result = await follow(self.parts, feed, run_id, transcript.show)
                 files = await feed.files()
         except asyncio.CancelledError:
             say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")

@@ -18,19 +18,20 @@ class Transcript:
         self._console = console
         self._whole = whole
 
-    def show(self, row: Turn | StoredEntry) -> None:
+    def show(self, row: Turn | StoredEntry, steps_before: int) -> None:
+        """`steps_before` the run's own: its first is step 1, as it is to `files --step`."""
         if isinstance(row, Turn):
-            self._show_turn(row)
+            self._show_turn(row, row.step - steps_before)
         elif self._whole or row.kind != "task":
             self._show_entry(row)
 
-    def _show_turn(self, turn: Turn) -> None:
+    def _show_turn(self, turn: Turn, step: int) -> None:
         usage = Usage(
             input_tokens=turn.input_tokens,
             output_tokens=turn.output_tokens,
             cost_usd=turn.cost_usd,
         )
-        head = f"step {turn.step} · {consumption(usage)} · {turn.seconds:.1f} s · {turn.model}"
+        head = f"step {step} · {consumption(usage)} · {turn.seconds:.1f} s · {turn.model}"
         self._line(head, style="bold")
         if self._whole:
             self._line(turn.id, style="dim", indent=2)

@@ -15,7 +15,8 @@ from perdure.sandbox.recording import Readable, Recording
 from perdure.sandbox.sandbox import Sandbox
 from perdure.sandbox.source import Source
 from perdure.sandbox.writing import writing
-from perdure.store.files import Files, pack
+from perdure.store.files import Files
+from perdure.store.packing import pack
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint, id_of
 

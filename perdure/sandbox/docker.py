@@ -73,4 +73,10 @@ class Docker:
         self._threads.shutdown(wait=False)
 
     async def _blocking(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        working = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            # Or a container would be made after it has been looked for and removed.
+            await asyncio.wait([working])
+            raise

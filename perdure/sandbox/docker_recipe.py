@@ -58,9 +58,7 @@ def creation(
         "tmpfs": _tmpfs(spec.memory_mb, engine),
         "shm_size": f"{_share(spec.memory_mb)}m",
         "cap_drop": ["ALL"],
-        # The last is for the shim alone: what it says about which process the kernel kills first,
-        # when memory runs out, a command then cannot undo.
-        "cap_add": ["SETUID", "SETGID", "KILL", "CHOWN", "SYS_RESOURCE"],
+        "cap_add": ["SETUID", "SETGID", "KILL", "CHOWN"],
         "security_opt": ["no-new-privileges"],
         "network_mode": "bridge" if spec.network else "none",
         "ipc_mode": "private",

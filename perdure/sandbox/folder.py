@@ -14,7 +14,7 @@ from perdure.sandbox.inside import operations
 from perdure.sandbox.inside.changes import scan
 from perdure.sandbox.inside.index import Indexes
 from perdure.sandbox.inside.pieces import pieces
-from perdure.sandbox.sandbox import Command, NoSandbox, Outcome, SandboxError
+from perdure.sandbox.sandbox import Changed, Command, NoSandbox, Outcome, SandboxError
 
 _SEARCH_SECONDS = 20.0
 _SEARCH = """
@@ -56,6 +56,9 @@ class Folder:
     async def recall(self, step: str, command: Command, show: Callable[[bytes], None]) -> Outcome:
         _refuse()
 
+    async def stop(self, step: str) -> None:
+        """No command runs here."""
+
     async def operate(
         self, operation: str, arguments: dict[str, Any], data: bytes = b""
     ) -> tuple[Any, bytes]:
@@ -69,7 +72,7 @@ class Folder:
         except OSError as error:
             raise self._broken(error) from error
 
-    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None:
+    async def changes(self, base: str | None) -> Changed | None:
         index = self._indexes.find(base)
         if index is None:
             return None
@@ -77,7 +80,7 @@ class Folder:
             delta = await asyncio.to_thread(scan, self._root, index)
         except OSError as error:
             raise self._broken(error) from error
-        return self._indexes.advance(index, delta), delta["changes"]
+        return Changed(self._indexes.advance(index, delta), delta["changes"], delta["notes"])
 
     async def adopt(self, base: str, entries: dict[str, Any]) -> None:
         self._indexes.adopt(base, entries)

@@ -1,11 +1,11 @@
 """The places of runs that carry out no commands: folders of this machine."""
 
-import asyncio
 import json
-import shutil
+import os
 from pathlib import Path
 
 from perdure.contracts import SandboxSpec
+from perdure.sandbox.deletion import delete
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.found import Found
 
@@ -25,13 +25,14 @@ class Folders:
         place = self._root / name
         (place / "workspace").mkdir(parents=True, exist_ok=True)
         if not (place / DETAILS).exists():
-            draft = place / f".{DETAILS}"
+            draft = place / f".{DETAILS}-{os.getpid()}"
             draft.write_text(json.dumps(details))
             draft.replace(place / DETAILS)
         return Folder(place)
 
     async def remove(self, name: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._root / name, ignore_errors=True)
+        if (place := self._root / name).is_dir():
+            await delete(place)
 
     async def found(self) -> list[Found]:
         return [_found(file) for file in self._root.glob(f"*/{DETAILS}")]

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from perdure.contracts import SandboxSpec
+from perdure.sandbox.deletion import delete
 from perdure.sandbox.detached import PATH, connect, start
 from perdure.sandbox.found import Found
 from perdure.sandbox.inside.holder import Holder, end
 from perdure.sandbox.leftovers import MARK, kill_marked
-from perdure.sandbox.sandbox import SandboxError, SandboxLost
+from perdure.sandbox.sandbox import SandboxLost
 from perdure.sandbox.shim import Shim
 
 _START_SECONDS = 10.0
@@ -58,7 +59,7 @@ class Host:
         await _end([Holder(state)])  # first, so that nothing new begins
         await _end(map(Holder, (state / "steps").glob("*")))
         await asyncio.to_thread(kill_marked, str(place))
-        await _delete(place)
+        await delete(place)
 
     async def found(self) -> list[Found]:
         said = [(file, json.loads(file.read_text())) for file in self._root.glob("*/sandbox.json")]
@@ -99,7 +100,7 @@ class Host:
 
     def _environment(self, place: Path) -> dict[str, str]:
         if self.kind == "bwrap":
-            return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/tmp"}
+            return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/tmp"}  # noqa: S108 - its own
         return {
             "PATH": os.environ.get("PATH", PATH),
             "LANG": "C.UTF-8",
@@ -137,18 +138,3 @@ async def _end(holders: Iterable[Holder]) -> None:
         await asyncio.wait_for(asyncio.gather(*ends), _END_SECONDS)
     except TimeoutError:
         raise SandboxLost(f"Processes live on {_END_SECONDS:g} seconds after a kill.") from None
-
-
-async def _delete(place: Path) -> None:
-    # These two cope with any depth, and follow no link.
-    await _command("chmod", "-R", "u+rwX", str(place))
-    if problem := await _command("rm", "-rf", str(place)):
-        raise SandboxError(f"The sandbox {place} cannot be deleted: {problem}")
-
-
-async def _command(*argv: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    _, said = await process.communicate()
-    return said.decode(errors="replace").strip() if process.returncode else ""

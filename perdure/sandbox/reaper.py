@@ -42,8 +42,12 @@ async def reap(
     removed = []
     for found in filter(is_looked_at, await sandboxes.found()):
         if await _is_over(client, found):
-            await sandboxes.remove(found)
-            removed.append(found)
+            try:
+                await sandboxes.remove(found)
+            except (SandboxError, SandboxLost, OSError) as error:  # the others are not to wait
+                logger.warning("The %s sandbox %s stays: %s", found.kind, found.name, error)
+            else:
+                removed.append(found)
     return removed
 
 

@@ -9,10 +9,14 @@ from typing import Any, Protocol
 from perdure.sandbox.inside.index import Changes, identity
 from perdure.sandbox.inside.pieces import digest
 from perdure.sandbox.parts import Part, batches, parts
-from perdure.store.files import Files, Point, pack, piece
+from perdure.sandbox.sandbox import Changed
+from perdure.store.files import Files, Point
+from perdure.store.packing import pack, piece
 from perdure.store.tables import Checkpoint, Piece, id_of, now
 
 _SCANS = 3
+_TOLD = 5
+"""So many files are named in the log."""
 _TICK = timedelta(microseconds=1)
 
 logger = logging.getLogger(__name__)
@@ -21,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Readable(Protocol):
     """What a state is recorded from: a sandbox, or a user's folder. See `Sandbox`."""
 
-    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None: ...
+    async def changes(self, base: str | None) -> Changed | None: ...
 
     async def adopt(self, base: str, entries: dict[str, Any]) -> None: ...
 
@@ -60,7 +64,7 @@ class Recording:
         logger.warning(
             "Files of run %s that are being written are left to its next checkpoint: %s",
             self._run,
-            ", ".join(repr(path) for path in sorted(moving)[:5]),
+            ", ".join(repr(path) for path in sorted(moving)[:_TOLD]),
         )
         return {path: entry for path, entry in changes.items() if path not in moving}
 
@@ -73,8 +77,10 @@ class Recording:
         if found is None:
             message = f"The sandbox does not know the state {state!r} that it was just told."
             raise RuntimeError(message)
-        _, changes = found
-        return changes
+        if found.omitted:
+            told = "; ".join(f"{path!r}: {reason}" for path, reason in found.omitted[:_TOLD])
+            logger.warning("Files of run %s that no checkpoint holds: %s", self._run, told)
+        return found.changes
 
     async def _fetch(self, changes: Changes) -> set[str]:
         """Get the contents that are not stored; the digests of those that have changed again."""

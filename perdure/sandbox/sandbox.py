@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from perdure.errors import PerdureError, ToolError
 
@@ -50,6 +50,16 @@ class Outcome:
     seconds: float = 0.0
 
 
+class Changed(NamedTuple):
+    """How the files differ from a state that is known."""
+
+    state: str
+    """Identity of the present state; of an unchanged one that of the known state."""
+    changes: dict[str, Any]
+    omitted: list[list[str]]
+    """Paths that could not be taken in, and why; the first few."""
+
+
 class Sandbox(Protocol):
     """What tools and checkpoints ask of a sandbox, wherever it is."""
 
@@ -72,7 +82,7 @@ class Sandbox(Protocol):
         """Carry out `command`, once for each `step`: a second call joins it or finds its outcome.
 
         `show` is given the output while it is being printed. When this call is cancelled, the
-        command's whole process tree is dead before it returns.
+        command goes on, for another to join; `stop` ends it.
 
         Raises:
             NoSandbox: nothing here would isolate a command.
@@ -81,6 +91,13 @@ class Sandbox(Protocol):
 
     async def recall(self, step: str, command: Command, show: Callable[[bytes], None]) -> Outcome:
         """As `run`, but a command that has not begun is not begun."""
+
+    async def stop(self, step: str) -> None:
+        """End the step's command: its whole process tree is dead when this returns.
+
+        Raises:
+            SandboxLost: see `run`.
+        """
 
     async def operate(
         self, operation: str, arguments: dict[str, Any], data: bytes = b""
@@ -92,12 +109,8 @@ class Sandbox(Protocol):
             SandboxLost: see `run`.
         """
 
-    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None:
-        """The identity of the present state and what differs from `base`.
-
-        None when `base` is not known here: `adopt` it first. The identity of an unchanged state
-        is that of `base`.
-        """
+    async def changes(self, base: str | None) -> Changed | None:
+        """What differs from the state `base`; None when that is not known here: `adopt` it."""
 
     async def adopt(self, base: str, entries: dict[str, Any]) -> None:
         """Make the state `base`, of these entries, known as one to compare with."""

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from perdure.contracts import (
     ACT_QUEUE,
@@ -17,6 +17,7 @@ from perdure.contracts import (
     SandboxKind,
     SandboxSpec,
 )
+from perdure.errors import PerdureError, ToolError
 from perdure.sandbox.backend import Backend
 from perdure.sandbox.checkpoints import Checkpoints
 from perdure.sandbox.found import Found
@@ -53,7 +54,7 @@ class Sandboxes:
         self._queue = queue_of(machine)
         self._kind = kind
         self._open: dict[str, Sandbox] = {}
-        self._alone: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, request: OpenSandbox) -> Place:
         """Give the run a place here, with the files of its last checkpoint or of its source.
@@ -63,17 +64,16 @@ class Sandboxes:
             WorkspaceError: the source cannot be copied.
         """
         spec = await self._spec(request.run)
-        kind = await self._chosen(spec, request)
-        place = Place(queue=self._queue, kind=kind, name=self._name(request))
+        place = await self._place(request, spec)
         await self._begin(request, spec)
-        try:
-            await self.at(request.run, place)
-        except asyncio.CancelledError:
-            await self._remove(place)
-            raise
+        await self.at(request.run, place)
         if request.executes:
             await self._tell(request.run, place, spec)
         return place
+
+    async def discard(self, request: OpenSandbox) -> None:
+        """Remove what `open` has made, or half of it, for a run that wants no place any more."""
+        await self._remove(await self._place(request, await self._spec(request.run)))
 
     async def at(self, run: str, place: Place) -> Sandbox:
         """The run's sandbox; one that is gone is made again, with the files of its last checkpoint.
@@ -82,10 +82,18 @@ class Sandboxes:
             SandboxError: it cannot be made any more.
             SandboxLost: it cannot be reached now.
         """
-        async with self._alone[place.name]:
+        async with self._alone(place):
             if place.name not in self._open:
                 self._open[place.name] = await self._enter(run, place)
             return self._open[place.name]
+
+    async def stop(self, place: Place, step: str) -> None:
+        """End the command of that step; one that cannot be reached ends with its sandbox."""
+        if sandbox := self._open.get(place.name):
+            try:
+                await sandbox.stop(step)
+            except (SandboxLost, SandboxError) as error:
+                logger.warning("A command in %s was not stopped: %s", place.name, error)
 
     async def save(self, run: str, sandbox: Sandbox, turn: str | None, key: str) -> None:
         """Record the state of the files, if it has changed."""
@@ -103,7 +111,7 @@ class Sandboxes:
             if place.name in self._open:
                 key = f"{place.name}:closed"
                 await self.save(request.run, self._open[place.name], request.head, key)
-        except (SandboxLost, SandboxError) as error:
+        except (SandboxLost, PerdureError, ToolError) as error:
             logger.warning("The last state of %s was not recorded: %s", place.name, error)
         await self._remove(place)
 
@@ -121,7 +129,7 @@ class Sandboxes:
 
     async def release(self) -> None:
         """Let go of all of them; they stay, and are found again."""
-        for sandbox in self._open.values():
+        for sandbox in [*self._open.values()]:
             await sandbox.close()
         for backend in self._backends.values():
             await backend.close()
@@ -142,19 +150,30 @@ class Sandboxes:
         }
         backend = self._backends[place.kind]
         sandbox = await backend.open(place.name, await self._spec(run), details)
-        if not sandbox.is_ready:
-            await self._checkpoints.restore(run, sandbox)
-            await sandbox.make_ready()
+        try:
+            if not sandbox.is_ready:
+                await self._checkpoints.restore(run, sandbox)
+                await sandbox.make_ready()
+        except BaseException:
+            await sandbox.close()
+            raise
         return sandbox
 
     async def _remove(self, place: Place) -> None:
-        async with self._alone[place.name]:
+        async with self._alone(place):
             await self.forget(place)
             await self._backends[place.kind].remove(place.name)
-        del self._alone[place.name]
+
+    def _alone(self, place: Place) -> asyncio.Lock:
+        """One task at a time opens or removes it; there is a lock for as long as one needs it."""
+        return self._locks.setdefault(place.name, asyncio.Lock())
 
     async def _spec(self, run: str) -> SandboxSpec:
         return AgentSpec.model_validate((await self._store.run(run)).spec).sandbox
+
+    async def _place(self, request: OpenSandbox, spec: SandboxSpec) -> Place:
+        kind = await self._chosen(spec, request)
+        return Place(queue=self._queue, kind=kind, name=self._name(request))
 
     async def _chosen(self, spec: SandboxSpec, request: OpenSandbox) -> Kind:
         if not request.executes:
@@ -184,7 +203,11 @@ class Sandboxes:
     async def _tell(self, run: str, place: Place, spec: SandboxSpec) -> None:
         text = _described(place, spec, [await self._backends[k].problem() for k in STRONGEST_FIRST])
         entry = StoredEntry(
-            id=id_of("e", f"{place.name}:{place.queue}"), run_id=run, kind="sandbox", text=text
+            # Of the kind too: the engine may be gone when a lost opening is tried again.
+            id=id_of("e", f"{place.name}:{place.queue}:{place.kind}"),
+            run_id=run,
+            kind="sandbox",
+            text=text,
         )
         await self._store.keep(entry)
 

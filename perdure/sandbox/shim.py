@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from perdure.errors import ToolError
 from perdure.sandbox.inside import frames
-from perdure.sandbox.sandbox import Command, Outcome, SandboxError, SandboxLost
+from perdure.sandbox.sandbox import Changed, Command, Outcome, SandboxError, SandboxLost
 
 _HELLO_SECONDS = 20.0
 _STOP_SECONDS = 30.0
@@ -62,24 +62,27 @@ class Shim:
         self.is_ready = True
 
     async def run(self, step: str, command: Command, show: Callable[[bytes], None]) -> Outcome:
-        try:
-            return await self._outcome("run", step, command, show)
-        except asyncio.CancelledError:
-            with suppress(SandboxLost, SandboxError, TimeoutError):
-                await asyncio.wait_for(self._ask("stop", {"step": step}), _STOP_SECONDS)
-            raise
+        return await self._outcome("run", step, command, show)
 
     async def recall(self, step: str, command: Command, show: Callable[[bytes], None]) -> Outcome:
         return await self._outcome("recall", step, command, show)
+
+    async def stop(self, step: str) -> None:
+        try:
+            await asyncio.wait_for(self._ask("stop", {"step": step}), _STOP_SECONDS)
+        except TimeoutError:
+            raise SandboxLost(f"A command lives on {_STOP_SECONDS:g} s after its end.") from None
 
     async def operate(
         self, operation: str, arguments: dict[str, Any], data: bytes = b""
     ) -> tuple[Any, bytes]:
         return await self._ask("operate", {"operation": operation, "arguments": arguments}, data)
 
-    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None:
+    async def changes(self, base: str | None) -> Changed | None:
         value, _ = await self._ask("changes", {"base": base})
-        return None if value.get("unknown") else (value["id"], value["changes"])
+        if value.get("unknown"):
+            return None
+        return Changed(value["id"], value["changes"], value["notes"])
 
     async def adopt(self, base: str, entries: dict[str, Any]) -> None:
         await self._ask("adopt", {"id": base}, json.dumps(entries).encode("ascii"))
@@ -95,7 +98,7 @@ class Shim:
     async def close(self) -> None:
         self._lose()
         self._listener.cancel()
-        self._writer.close()
+        self._writer.transport.abort()  # a sandbox that hangs would never take what is unsent
         with suppress(OSError):
             await self._writer.wait_closed()
 

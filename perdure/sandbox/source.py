@@ -10,6 +10,7 @@ from perdure.errors import WorkspaceError
 from perdure.sandbox.inside.changes import MOST_BYTES, scan
 from perdure.sandbox.inside.index import Delta, Index, identity
 from perdure.sandbox.inside.pieces import pieces
+from perdure.sandbox.sandbox import Changed
 
 
 class Source:
@@ -26,7 +27,7 @@ class Source:
         self._folder = self._checked()
         self._most = min(disk_mb * 2**20, MOST_BYTES)
 
-    async def changes(self, base: str | None) -> tuple[str, dict[str, Any]] | None:
+    async def changes(self, base: str | None) -> Changed | None:
         """All of it: there is no state to compare it with but the empty one."""
         delta = await asyncio.to_thread(self._scan)
         if delta["notes"]:
@@ -35,7 +36,7 @@ class Source:
                 f"The workspace's source {self._path!r} cannot be copied: {path}: {reason}."
                 " Check that its files can be read and that the agent's `disk_mb` is enough."
             )
-        return identity(base, delta["changes"]), delta["changes"]
+        return Changed(identity(base, delta["changes"]), delta["changes"], [])
 
     async def adopt(self, base: str, entries: dict[str, Any]) -> None:
         """Never asked for: the empty state is known."""

@@ -1,12 +1,10 @@
 """What the store knows of runs' files: checkpoints, each a change of the one before, and pieces."""
 
 import asyncio
-import json
-import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import func, literal, outerjoin
 from sqlalchemy import select as columns_of
@@ -14,15 +12,10 @@ from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from perdure.errors import UnknownRun
-from perdure.sandbox.inside.index import Changes, Entries, fold
-from perdure.sandbox.inside.pieces import digest
-from perdure.store.store import Store
+from perdure.sandbox.inside.index import Entries, fold
+from perdure.store.packing import content, unpack
+from perdure.store.store import Store, portions
 from perdure.store.tables import Checkpoint, Piece, Run, Turn
-from perdure.store.writer import Writer
-
-_IDS_PER_QUERY = 500
-
-Item = TypeVar("Item")
 
 
 class UnknownStep(UnknownRun):
@@ -47,18 +40,17 @@ class Files:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._engine = store.engine
-        self._writer = Writer(store.engine)
 
     async def keep(self, *rows: SQLModel) -> None:
         """Commit the rows together; of an id that is there already the first stays."""
-        await self._writer.add(*rows)
+        await self._store.add(*rows)
 
     async def missing(self, digests: Iterable[str]) -> set[str]:
         """Those of which there is no piece."""
         wanted = set(digests)
         found: set[str] = set()
         async with AsyncSession(self._engine) as session:
-            for ids in chunks(sorted(wanted), _IDS_PER_QUERY):
+            for ids in portions(sorted(wanted)):
                 found.update(await session.exec(select(Piece.id).where(col(Piece.id).in_(ids))))
         return wanted - found
 
@@ -66,7 +58,7 @@ class Files:
         """What is in these pieces. The caller takes care not to ask for too much at once."""
         async with AsyncSession(self._engine) as session:
             rows: list[Piece] = []
-            for ids in chunks(sorted(set(digests)), _IDS_PER_QUERY):
+            for ids in portions(sorted(set(digests))):
                 rows += await session.exec(select(Piece).where(col(Piece.id).in_(ids)))
         return await asyncio.to_thread(lambda: {row.id: content(row) for row in rows})
 
@@ -84,7 +76,7 @@ class Files:
             UnknownStep: the run has not come to that step.
         """
         run = await self._store.run(run_id)
-        before = await self._depth(run)
+        before = await self._store.steps_before(run)
         await self._check(run, step, before)
         found, depth = None, 0
         for point in await self._history(run_id):
@@ -138,11 +130,6 @@ class Files:
             last = by_id.get(last.parent_id or "")
         return history[::-1]
 
-    async def _depth(self, run: Run) -> int:
-        """Of the turn from which the run went on; its own steps come after it."""
-        turn = await self._store.turn(run.parent_head) if run.parent_head else None
-        return turn.step if turn else 0
-
     async def _check(self, run: Run, step: int, before: int) -> None:
         query = select(func.max(Turn.step)).where(Turn.run_id == run.id)
         async with AsyncSession(self._engine) as session:
@@ -169,28 +156,3 @@ def _columns() -> Any:
         col(Turn.step),
     )
     return columns_of(*columns).select_from(turn)
-
-
-def pack(changes: Changes) -> bytes:
-    return zlib.compress(json.dumps(changes, separators=(",", ":")).encode())
-
-
-def unpack(packed: bytes) -> Changes:
-    changes: Changes = json.loads(zlib.decompress(packed))
-    return changes
-
-
-def piece(content: bytes) -> Piece:
-    """The row that keeps this content."""
-    packed = zlib.compress(content, 1)
-    data = packed if len(packed) < len(content) else content
-    return Piece(id=digest(content), data=data, size=len(content))
-
-
-def content(piece: Piece) -> bytes:
-    return zlib.decompress(piece.data) if len(piece.data) < piece.size else piece.data
-
-
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -1,6 +1,6 @@
 """What can be asked of the transcript store, and what can be added to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -85,6 +85,10 @@ class Store:
                 self._remember(new)
         return row if row.id in added else await self._get(type(row), row.id) or row
 
+    async def add(self, *rows: SQLModel) -> None:
+        """Commit the rows together; of an id that is there already the first stays."""
+        await self._writer.add(*rows)
+
     async def claim(self, key: str, run_id: str, detail: dict[str, Any]) -> dict[str, Any] | None:
         """Mark that the effect `key` begins; an earlier mark's detail, or None for the first."""
         mine = Claim(id=key, run_id=run_id, detail=detail)
@@ -142,6 +146,11 @@ class Store:
             turns.append(turn)
             next_id = turn.parent_id
         return turns[::-1]
+
+    async def steps_before(self, run: Run) -> int:
+        """Steps on the way to the turn from which the run goes on: its own begin after them."""
+        turn = await self.turn(run.parent_head) if run.parent_head else None
+        return turn.step if turn else 0
 
     # Reading runs
 
@@ -207,8 +216,7 @@ class Store:
         columns: Table = table.__table__  # type: ignore[attr-defined] # SQLModel's tables are not typed
         found: dict[str, SQLModel] = {}
         async with self.engine.connect() as connection:
-            for start in range(0, len(ids), _IDS_PER_QUERY):
-                wanted = ids[start : start + _IDS_PER_QUERY]
+            for wanted in portions(ids):
                 rows = await connection.execute(columns.select().where(columns.c.id.in_(wanted)))
                 found |= {row.id: table(**row._mapping) for row in rows}  # noqa: SLF001 - its public name
         return [found.get(each) for each in ids]
@@ -244,6 +252,12 @@ class Store:
     def _remember(self, row: SQLModel | None) -> None:
         if isinstance(row, Turn | StoredEntry | Run) and _size(row) <= _CACHED_ROW_CHARACTERS:
             self._recent[row.id] = row
+
+
+def portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as one query can ask for."""
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        yield ids[start : start + _IDS_PER_QUERY]
 
 
 def _summary(row: Sequence[Any]) -> RunSummary:

@@ -1,1 +1,1 @@
-"""What an agent can do: tools, the registry that finds them, and the workspace they work in."""
+"""What an agent can do: tools, the registry that finds them, and the runner of their calls."""

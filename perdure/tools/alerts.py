@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 import httpx
 from pydantic import Field, SecretStr
 
-from perdure.errors import ToolError
-from perdure.settings import Settings
-from perdure.tools.execution import OutcomeUnknown
+from perdure.errors import OutcomeUnknown, ToolError
+from perdure.settings import Environment
 from perdure.tools.tool import ToolContext, tool
 
 SECONDS = 20.0
@@ -27,7 +26,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200)]
 Message = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
-class AlertSettings(Settings):
+class AlertSettings(Environment):
     """Where alerts go; read anew for each call."""
 
     alert_webhook: SecretStr | None = None

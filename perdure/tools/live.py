@@ -9,7 +9,9 @@ from perdure.plain_text import storable
 from perdure.secrets import Secrets
 
 TAIL = 2000
-"""Bytes that one heartbeat carries."""
+"""Characters that one heartbeat carries."""
+_KEPT = 2 * TAIL
+"""Bytes; more than are told, so that a secret at the beginning is masked whole."""
 
 
 @dataclass(slots=True)
@@ -20,8 +22,8 @@ class _Printed:
 
     def take(self, output: bytes) -> None:
         self.total += len(output)
-        self.tail += output[-TAIL:]
-        del self.tail[:-TAIL]
+        self.tail += output[-_KEPT:]
+        del self.tail[:-_KEPT]
 
 
 class Live:
@@ -45,5 +47,6 @@ class Live:
         printed = self._printed.get(key)
         if printed is None or not printed.total:
             return None
-        tail = storable(printed.tail.decode(errors="backslashreplace"))
-        return LiveOutput(call=printed.call, total=printed.total, tail=self._secrets.mask(tail))
+        text = storable(printed.tail.decode(errors="backslashreplace"))
+        tail = self._secrets.mask(text)[-TAIL:]
+        return LiveOutput(call=printed.call, total=printed.total, tail=tail)

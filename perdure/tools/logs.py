@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from perdure.errors import ToolError
-from perdure.settings import Settings
+from perdure.settings import Environment
 from perdure.tools.log_sources import end_of_container, end_of_file
 from perdure.tools.quotation import PAGE, quote, visible
 from perdure.tools.tool import ToolContext, tool
@@ -28,7 +28,7 @@ def _split(separator: str) -> BeforeValidator:
     return BeforeValidator(lambda text: tuple(filter(None, map(str.strip, text.split(separator)))))
 
 
-class LogSettings(Settings):
+class LogSettings(Environment):
     """Which logs beside those of the workspace agents may read; read anew for each call."""
 
     model_config = SettingsConfigDict(validate_default=False)  # they are no text to be split

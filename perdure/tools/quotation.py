@@ -1,9 +1,10 @@
 """A quotation: text from outside, named after its source, in parts that fit a model."""
 
-import re
 from typing import Annotated
 
 from pydantic import Field
+
+from perdure.plain_text import UNSEEN
 
 PAGE = 24_000
 """The most characters of a quotation that one call shows."""
@@ -11,14 +12,10 @@ PAGE = 24_000
 Offset = Annotated[int, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=PAGE)]
 
-# Characters that nobody sees, in which a page can hide words for a model: control characters,
-# those that turn the direction of writing, and the alphabet of tags.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
-
 
 def visible(text: str) -> str:
     """`text` without what a reader would not see, its line ends plain."""
-    return _UNSEEN.sub("", text.replace("\r\n", "\n"))
+    return UNSEEN.sub("", text.replace("\r\n", "\n"))
 
 
 def quote(source: str, text: str) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from perdure.contracts import ActInput, LiveOutput, Observation
-from perdure.errors import PerdureError, ToolError
-from perdure.sandbox.sandbox import SandboxLost
+from perdure.errors import OutcomeUnknown, PerdureError, ToolError
+from perdure.sandbox.sandbox import Sandbox, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
 from perdure.secrets import Secrets
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, digest, id_of, now
-from perdure.tools.execution import OutcomeUnknown
 from perdure.tools.live import Live
 from perdure.tools.registry import AnyTool, Registry
 from perdure.tools.tool import ToolContext, as_text
@@ -66,6 +65,10 @@ class Runner:
         )
         return _observation(await self._store.keep(entry))
 
+    async def stop(self, request: ActInput) -> None:
+        """End what the cancelled call has begun in its sandbox."""
+        await self._sandboxes.stop(request.place, request.key)
+
     async def _call(self, request: ActInput) -> dict[str, Any]:
         turn = await self._store.turn(request.turn)
         if turn is None:
@@ -77,12 +80,6 @@ class Runner:
         tool = self._registry.find(call["tool"])
         if tool is None:
             return "error", f"This worker has no tool '{call['tool']}' any more."
-        if tool.replay == "unsafe":
-            started = f"{request.key}:started"  # a name of its own: the tool may claim its key
-            at = {"at": now().isoformat()}
-            earlier = await self._store.claim(started, request.run, at)
-            if earlier is not None:
-                return "unknown", _unknown_outcome(earlier)
         try:
             return await self._in_sandbox(tool, request, call["arguments"])
         except SandboxLost:
@@ -95,9 +92,14 @@ class Runner:
         try:
             sandbox = await self._sandboxes.at(request.run, request.place)
         except PerdureError as error:
-            if await self._store.claimed(request.key) is None:
-                return "error", as_text(str(error))
-            return "unknown", as_text(_unknown_for_good(error))
+            if await self._has_begun(request):
+                return "unknown", as_text(_unknown_for_good(error))
+            return "error", as_text(str(error))
+        if tool.replay == "unsafe":
+            at = {"at": now().isoformat()}
+            earlier = await self._store.claim(_started(request), request.run, at)
+            if earlier is not None:
+                return "unknown", _unknown_outcome(earlier)
         with self._live.showing(request.key, request.call) as show:
             context = ToolContext(
                 run=request.run,
@@ -107,9 +109,28 @@ class Runner:
                 begin=lambda detail: self._store.claim(request.key, request.run, detail),
             )
             status, text = await _carry_out(tool, context, arguments)
-        if tool.replay == "idempotent":  # those that only read change nothing
-            await self._sandboxes.save(request.run, sandbox, request.turn, request.key)
+        # Those that only read change nothing; what an unsafe one has changed is in the next state.
+        if tool.replay == "idempotent":
+            text += await self._save(request, sandbox)
         return status, text
+
+    async def _save(self, request: ActInput, sandbox: Sandbox) -> str:
+        """Record the files; what to tell the model if that cannot be done, now or later."""
+        try:
+            await self._sandboxes.save(request.run, sandbox, request.turn, request.key)
+        except (PerdureError, ToolError) as error:
+            logger.warning("The files of run %s were not recorded: %s", request.run, error)
+            return as_text(f"\n[The state of the files could not be recorded: {error}]")
+        return ""
+
+    async def _has_begun(self, request: ActInput) -> bool:
+        claims = [await self._store.claimed(key) for key in (request.key, _started(request))]
+        return any(claim is not None for claim in claims)
+
+
+def _started(request: ActInput) -> str:
+    """The claim of an unsafe call, under a name of its own: the tool may claim its key."""
+    return f"{request.key}:started"
 
 
 async def _carry_out(tool: AnyTool, context: ToolContext, arguments: str) -> tuple[str, str]:

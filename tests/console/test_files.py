@@ -17,7 +17,8 @@ from perdure.sandbox.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.inside.index import Changes
 from perdure.settings import Settings
-from perdure.store.files import Files, UnknownStep, pack
+from perdure.store.files import Files, UnknownStep
+from perdure.store.packing import pack
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint, Run, Turn
 
@@ -317,7 +318,9 @@ async def test_nothing_is_overwritten_unless_by_force(
     (target / "binary").write_text("mine")
     (target / "link").write_text("mine")
     assert await files.pull(recorded.settings, ID, target, None, force=False) == 1
-    assert "other content at binary, link. Give another folder" in capsys.readouterr().err
+    assert (
+        "other content, or a repository, at binary, link. Give another" in capsys.readouterr().err
+    )
     assert {path.name for path in target.iterdir()} == {"binary", "link"}
     assert await files.pull(recorded.settings, ID, target, None, force=True) == 0
     assert (target / "binary").read_bytes() == b"\0\1"
@@ -408,3 +411,22 @@ async def test_a_path_that_leads_out_is_refused(
         await files.pull(recorded.settings, ID, tmp_path / "target", None, force=True)
     assert not (tmp_path / "escaped").exists()
     assert not (tmp_path / "target").exists()
+
+
+async def test_a_repository_of_the_users_gets_no_hooks(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Git would run them; where there is no repository yet, one comes with a word of warning."""
+
+    def change(root: Path) -> None:
+        (root / "sub/.git/hooks").mkdir(parents=True)
+        (root / "sub/.git/hooks/pre-commit").write_text("#!/bin/sh\n")
+
+    await recorded.step(change)
+    (tmp_path / "mine/sub/.git").mkdir(parents=True)
+    assert await files.pull(recorded.settings, ID, tmp_path / "mine", None, force=False) == 1
+    assert "at sub/.git/hooks, sub/.git/hooks/pre-commit." in capsys.readouterr().err
+    assert list((tmp_path / "mine/sub/.git").iterdir()) == []
+    assert await files.pull(recorded.settings, ID, tmp_path / "new", None, force=False) == 0
+    assert "look at hooks and config there" in capsys.readouterr().err
+    assert (tmp_path / "new/sub/.git/hooks/pre-commit").exists()

@@ -17,9 +17,9 @@ from perdure.secrets import Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, id_of
+from perdure.tools.commands.shell import execute_shell
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
-from perdure.tools.shell import execute_shell
 from tests.model.turns import make_call, make_run, make_turn
 from worker import build_sandboxes
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,20 +19,21 @@ from tests.crash.sandbox_worker import BEGIN, GO_ON
 
 ROOT = Path(__file__).parents[2]
 COUNTING = (
-    "date +%s%N; mkdir -p counters; sleep 0.02; echo x >> counters/{0}; sleep 0.03;"
+    "date +%s%N; mkdir -p counters; sleep 0.05; echo x >> counters/{0}; sleep 0.05;"
     " wc -l < counters/{0}; date +%s%N"
 )
 """Prints when it began, how often it was carried out so far, and when it ended."""
 _PRINTED = re.compile(r"(\d+)\n(\d+)\n(\d+)\n")
 
-MOMENTS = (
+RUNNING = ("printed", 0.05)
+EACH = (
     ("acting", 0.0),  # nothing is done
     ("claiming", 0.0),
     ("claimed", 0.0),  # and not sent
     ("claimed", 0.04),  # while it is sent and begun
-    *[("printed", 0.05)] * 10,  # while it runs
+    RUNNING,
     ("ended", 0.0),
-    *[("ended", 0.03)] * 2,  # in the checkpoint
+    ("ended", 0.03),  # in the checkpoint
     ("storing", 0.0),
     ("storing", 0.01),  # in the commit, or between two calls
     ("worker", 0.2),  # while it starts; only after another kill
@@ -47,11 +48,11 @@ class Verdict:
     seed: int
     kills: int
     while_running: int
-    """Of these kills, how many struck between the beginning and the end of a command."""
-    lines: Counter[int]
+    """Of these kills, how many struck while a command ran whose result is stored."""
+    lines: Counter[int] = field(repr=False)
     """How often each call's command took effect."""
     statuses: Counter[str | None]
-    wrong: list[str]
+    wrong: list[str] = field(repr=False)
     """Results that are not what one undisturbed command prints."""
 
     @property
@@ -179,5 +180,5 @@ class KillTrial:
 
     async def _lines(self) -> list[tuple[int, int]]:
         told = await self._run.carry_out("cd counters && grep -c x *")
-        found = re.findall(r"^(\d+):(\d+)$", told, re.MULTILINE)
+        found = re.findall(r"\b(\d+):(\d+)$", told, re.MULTILINE)
         return [(int(call), int(lines)) for call, lines in found]

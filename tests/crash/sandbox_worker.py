@@ -24,9 +24,9 @@ from perdure.settings import Settings
 from perdure.store.engine import create_engine
 from perdure.store.store import Row, Store
 from perdure.store.tables import StoredEntry
+from perdure.tools.commands.shell import execute_shell
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
-from perdure.tools.shell import execute_shell
 from perdure.tools.tool import ToolContext, tool
 from tests.crash.sandbox_run import request
 from worker import build_sandboxes

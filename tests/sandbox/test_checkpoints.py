@@ -15,7 +15,7 @@ from perdure.sandbox.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.inside.pieces import PIECE
 from perdure.sandbox.sandbox import SandboxLost
-from perdure.store.files import unpack
+from perdure.store.packing import unpack
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint, Piece
 
@@ -354,3 +354,15 @@ async def test_a_folder_that_cannot_be_copied_is_refused(
     with pytest.raises(WorkspaceError, match=sentence):
         await checkpoints.first("r", source.format(tmp_path), 1)
     assert await _rows(store) == ([], [])
+
+
+async def test_what_no_checkpoint_can_hold_is_named_in_the_log(
+    checkpoints: Checkpoints, box: Box, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the reason; the other files are recorded."""
+    (box.root / "calm").write_text("x")
+    with (box.root / "huge").open("wb") as file:
+        file.truncate(2**40)
+    await _save(checkpoints, box)
+    assert set(await checkpoints.state("r")) == {"calm"}
+    assert "'huge': its 1,099,511,627,776 bytes" in caplog.text

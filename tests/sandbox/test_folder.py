@@ -61,9 +61,9 @@ async def test_changes_since_a_state(tmp_path: Path, folder: Folder) -> None:
     (tmp_path / "workspace/a").write_bytes(b"one")
     found = await folder.changes(None)
     assert found is not None
-    first, changes = found
+    first, changes, _ = found
     assert set(changes) == {"a"}
-    assert await folder.changes(first) == (first, {})
+    assert await folder.changes(first) == (first, {}, [])
     assert await folder.pieces([("a", 0, 3)]) == b"one"
     (tmp_path / "workspace/a").unlink()
     found = await folder.changes(first)
@@ -76,11 +76,11 @@ async def test_a_state_of_another_process_is_adopted(tmp_path: Path, folder: Fol
     (tmp_path / "workspace/a").write_bytes(b"one")
     found = await folder.changes(None)
     assert found is not None
-    state, entries = found
+    state, entries, _ = found
     later = Folder(tmp_path)
     assert await later.changes(state) is None
     await later.adopt(state, entries)
-    assert await later.changes(state) == (state, {})
+    assert await later.changes(state) == (state, {}, [])
 
 
 async def test_a_state_is_restored(tmp_path: Path, folder: Folder) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ async def test_variables_and_folder_are_the_commands_own(boxes: Boxes) -> None:
     command = shell('echo "$A $HOME $PWD"', environment={"A": "ü"}, folder="sub")
     outcome = await client.run("s", command, unseen)
     place = boxes.file(".").resolve()
-    assert outcome.head.decode() == f"ü {place} {place}/sub\n"
+    assert outcome.head.decode() == f"ü {place.parent / 'tmp'} {place}/sub\n"
 
 
 async def test_an_operation_gives_a_value_and_data(boxes: Boxes) -> None:
@@ -96,9 +97,9 @@ async def test_changes_follow_a_known_base(boxes: Boxes) -> None:
     boxes.file("one").write_bytes(b"1")
     first = await client.changes(None)
     assert first is not None
-    id, entries = first
+    id, entries, _ = first
     assert list(entries) == ["one"]
-    assert await client.changes(id) == (id, {})
+    assert await client.changes(id) == (id, {}, [])
     await boxes.kill(boxes.server)
     boxes.file("two").write_bytes(b"22")
     client = await boxes.open()
@@ -149,6 +150,37 @@ async def test_closing_lets_the_command_go_on(boxes: Boxes) -> None:
     again = await boxes.open()
     assert (await again.run("s", command, unseen)).head == b"late\n"
     assert again.incarnation == client.incarnation
+
+
+async def test_a_cancelled_call_lets_the_command_go_on_until_it_is_stopped(boxes: Boxes) -> None:
+    """Its worker may only be ending; who asks for an end says so."""
+    client = await boxes.open()
+    command = shell("touch up; sleep 30")
+    waiting = asyncio.create_task(client.run("s", command, unseen))
+    await until(boxes.file("up"))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    joined = asyncio.create_task(client.run("s", command, unseen))
+    await asyncio.sleep(0.2)
+    assert not joined.done()
+    await client.stop("s")
+    assert (await joined).ended == "stopped"
+
+
+async def test_a_sandbox_that_hangs_can_be_let_go_of(boxes: Boxes) -> None:
+    """Although it takes nothing of what was sent."""
+    client = await boxes.open()
+    boxes.server.signal(signal.SIGSTOP)
+    request = {"path": "a", "key": "k"}
+    waiting = asyncio.create_task(client.operate("write_file", request, b"x" * 2**24))
+    await asyncio.sleep(0.2)
+    try:
+        await asyncio.wait_for(client.close(), 5)
+    finally:
+        boxes.server.signal(signal.SIGCONT)
+    with pytest.raises(SandboxLost):
+        await waiting
 
 
 async def test_a_cancelled_operation_leaves_the_connection_in_order(boxes: Boxes) -> None:

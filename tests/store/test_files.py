@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from perdure.sandbox.inside.index import Changes
-from perdure.store.files import Files, UnknownStep, chunks, content, pack, piece, unpack
+from perdure.store.files import Files, UnknownStep
+from perdure.store.packing import content, pack, piece, unpack
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint, Run, Turn
 
@@ -169,4 +170,3 @@ def test_what_is_packed_is_unpacked() -> None:
     changes: Changes = {"\udcff\n": ["l", "ü"], "gone": None}
     assert unpack(pack(changes)) == changes
     assert content(piece(b"abc" * 100)) == b"abc" * 100
-    assert [list(each) for each in chunks([1, 2, 3], 2)] == [[1, 2], [3]]

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from perdure.errors import ToolError
+from perdure.errors import OutcomeUnknown, ToolError
 from perdure.tools.alerts import send_alert
-from perdure.tools.execution import OutcomeUnknown
 from tests.tools.desk import Desk
 from tests.tools.loopback import Loopback, redirect, reply
 

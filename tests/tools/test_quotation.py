@@ -17,12 +17,13 @@ def test_a_quotation_names_its_source() -> None:
         ("a\r\nb\tc\n", "a\nb\tc\n"),
         ("a\x1b[31mb\x00\x07\x9b\x7f", "a[31mb"),
         ("a\u202eb\u2066c", "abc"),
+        ("a\u200bb\u2060c\ufeff", "abc"),
         ("a\U000e0041\U000e007fb", "ab"),
         ("äöü 日本 👩\u200d🔬", "äöü 日本 👩\u200d🔬"),
     ],
 )
 def test_what_nobody_sees_is_left_out(text: str, seen: str) -> None:
-    """Control characters, turned writing and tags; all else stays."""
+    """Control characters, those without width, turned writing and tags; all else stays."""
     assert visible(text) == seen
 
 

@@ -24,7 +24,8 @@ from perdure.settings import Settings
 from perdure.store.files import Files
 from perdure.store.store import Store
 from perdure.testing.scripted_model import ScriptedModel
-from perdure.tools import files, shell
+from perdure.tools import files
+from perdure.tools.commands import shell
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
 from worker import ROLES, build_sandboxes, build_workers

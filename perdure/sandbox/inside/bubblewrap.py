@@ -51,7 +51,7 @@ def arguments(config: dict[str, Any], environment: Mapping[str, str], folder: st
         *_own_files(config["network"]),
         *_writable(config),
         *_environment(environment),
-        *("--seccomp", str(_readable(seccomp.program(hidden_memory=False)))),
+        *("--seccomp", str(_readable(seccomp.program(counted=False)))),
         *("--chdir", _place(folder)),
         "--",
     ]
@@ -96,7 +96,7 @@ def _writable(config: dict[str, Any]) -> Iterator[str]:
         yield from ("--perms", "1777", "--size", size, "--tmpfs", place)
     yield from ("--dir", "/run", "--symlink", "/tmp", "/var/tmp")  # noqa: S108 - see above
     yield from ("--bind", config["root"], _WORKSPACE)
-    # A worker that is root owns the kernel's settings below /proc, and needs no capability for them.
+    # A worker that is root owns the kernel's settings in /proc; no capability is asked for there.
     yield from ("--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/")
 
 

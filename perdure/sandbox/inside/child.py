@@ -7,6 +7,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from . import frames
@@ -73,6 +74,8 @@ async def ask(work: Callable[[], bytes], seconds: float) -> tuple[dict[str, Any]
 
 
 def _write(target: int, work: Callable[[], bytes]) -> None:
+    # When memory runs out, it is not the server that the kernel kills.
+    Path("/proc/self/oom_score_adj").write_text("500")
     os.dup2(target, 1)  # where `work` leaves its answer if it becomes another program
     os.close(target)
     with os.fdopen(1, "wb", closefd=False) as stream:

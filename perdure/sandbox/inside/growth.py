@@ -54,6 +54,7 @@ class Growth:
         self._file = Path(config["state"], "disk.json")
         self._known = self._recall()
         self._free_before = self._free()[0]
+        self._free_at_look = self._free()
         self._start = self._estimate()
         self._began = self._next = time.monotonic()
         self._look: Look | None = None
@@ -72,7 +73,7 @@ class Growth:
         now = time.monotonic()
         settled = now >= self._began + _SETTLED_SECONDS
         if now >= self._next and (self._suspicious() or (settled and self._stale())):
-            self._look = Look(self._config, self._most)
+            self._look = self._begin_look()
         return False
 
     def excessive_at_last(self) -> bool:
@@ -83,12 +84,17 @@ class Growth:
         suspicious = self._suspicious()
         if not (suspicious or self._stale()):
             return False
-        look = Look(self._config, self._most)
+        look = self._begin_look()
         if look.ready(_FINAL_SECONDS):
             return self._judge(look)
         os.kill(look.pid, signal.SIGKILL)
         look.close()
         return suspicious  # so many files that it is as good as known
+
+    def _begin_look(self) -> Look:
+        # Asked before, since the workspace may grow meanwhile: rather count that twice than never.
+        self._free_at_look = self._free()
+        return Look(self._config, self._most)
 
     def _judge(self, look: Look) -> bool:
         size, whole = look.answer()
@@ -97,7 +103,7 @@ class Growth:
         if whole:
             self._start = min(self._start, size)
         used = size if whole else max(size, self._estimate())
-        self._keep(used)
+        self._keep(used, self._free_at_look)
         return self._exceeds(used)
 
     def _exceeds(self, used: int) -> bool:
@@ -123,10 +129,10 @@ class Growth:
         try:
             return _Known(**json.loads(self._file.read_text()))
         except FileNotFoundError:
-            return self._keep(0)
+            return self._keep(0, self._free())
 
-    def _keep(self, used: int) -> _Known:
-        self._known = _Known(used, *self._free(), time.time())
+    def _keep(self, used: int, free: tuple[int, int]) -> _Known:
+        self._known = _Known(used, *free, time.time())
         draft = self._file.with_name(f"disk.{os.getpid()}.tmp")
         draft.write_text(json.dumps(asdict(self._known)))
         draft.replace(self._file)

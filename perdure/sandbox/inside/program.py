@@ -39,6 +39,7 @@ def _serve(file: str, tell_ready: Callable[[], None]) -> None:
     config = json.loads(Path(file).read_bytes())
     os.umask(0o077)
     os.chdir(config["state"])  # short names: a socket's may have 107 bytes
+    Path().chmod(0o700)  # some engines open a volume to all
     if take(Path()) is None:
         return
     Path(PID).write_text(str(os.getpid()))

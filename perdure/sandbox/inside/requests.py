@@ -64,7 +64,8 @@ class Requests:
             if index is None:
                 return {"unknown": True}, b""
             delta, _ = _said(await operate.scan(self._config, index))
-            return {"id": self._indexes.advance(index, delta), "changes": delta["changes"]}, b""
+            found = {"changes": delta["changes"], "notes": delta["notes"]}
+            return {"id": self._indexes.advance(index, delta), **found}, b""
 
     async def _adopt(self, asked: dict[str, Any], data: bytes, show: Show) -> Answer:
         self._indexes.adopt(asked["id"], json.loads(data))

@@ -8,7 +8,6 @@ import ctypes
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from errno import EAFNOSUPPORT, ENOMEM, ENOSYS, EPERM
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -31,17 +30,26 @@ _DENIED = {
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_*
 _SOCKET = {"x86_64": 41, "aarch64": 198}
 _NAMESPACES = {"x86_64": (56, 272), "aarch64": (220, 97)}  # clone, unshare
-_CLONE3 = 435
-_MEMORY_FILES = {"x86_64": (319, 447), "aarch64": (279, 447)}  # memfd_create, memfd_secret
+_ABSENT = {
+    # semget, msgget: what they make outlives the command and takes memory from the next ones.
+    # clone3: its flags are behind a pointer; the C library then takes `clone`.
+    "x86_64": (64, 68, 435),
+    "aarch64": (190, 186, 435),
+}
 _SHARED_MEMORY = {"x86_64": 29, "aarch64": 194}  # shmget
-_MOST_SHARED = 64 * 1024
-"""Bytes of one segment; there can be 4096. Databases want a few for their locks."""
+_MOST_SHARED = 4096
+"""Bytes of one segment, which also outlives its command; PostgreSQL's lock is in one of 56."""
+_UNCOUNTED = {
+    # memfd_create: memory that no process seems to hold; sched_setaffinity: other processors
+    "x86_64": (319, 203),
+    "aarch64": (279, 122),
+}
 
 
-def program(machine: str = "", *, hidden_memory: bool = True) -> bytes:
+def program(machine: str = "", *, counted: bool = True) -> bytes:
     """The filter as the kernel reads it; empty for a machine whose numbers are not known here.
 
-    `hidden_memory`: whether a command may have memory that none of its processes seems to hold.
+    `counted`: whether the kernel itself, in a control group, bounds memory and processors.
     """
     machine = machine or os.uname().machine
     if machine not in _MACHINES:
@@ -55,9 +63,9 @@ def program(machine: str = "", *, hidden_memory: bool = True) -> bytes:
             _step(_AT_LEAST, _OTHER_ABI, 0, 1),
             _refuse(EPERM),
             *(_refused(number, EPERM) for number in _DENIED[machine]),
-            # Its flags are behind a pointer; the C library then takes `clone`.
-            _refused(_CLONE3, ENOSYS),
-            *(() if hidden_memory else _without_hidden_memory(machine)),
+            *(_refused(number, ENOSYS) for number in _ABSENT[machine]),
+            *(_refused(number, ENOSYS) for number in (() if counted else _UNCOUNTED[machine])),
+            _little_shared_memory(_SHARED_MEMORY[machine]),
             *(_without_user_namespace(number) for number in _NAMESPACES[machine]),
             _families(_SOCKET[machine]),
             _step(_RETURN, _ALLOW),
@@ -92,16 +100,18 @@ def _refused(number: int, error: int) -> bytes:
     return _step(_EQUAL, number, 0, 1) + _refuse(error)
 
 
-def _without_hidden_memory(machine: str) -> Iterator[bytes]:
-    for number in _MEMORY_FILES[machine]:
-        yield _refused(number, ENOSYS)
-    yield _step(_EQUAL, _SHARED_MEMORY[machine], 0, 6)
-    yield _step(_LOAD, _SECOND_ARGUMENT + 4)  # the upper half: all that we know is little-endian
-    yield _step(_EQUAL, 0, 0, 2)
-    yield _step(_LOAD, _SECOND_ARGUMENT)
-    yield _step(_AT_LEAST, _MOST_SHARED + 1, 0, 1)
-    yield _refuse(ENOMEM)
-    yield _step(_RETURN, _ALLOW)
+def _little_shared_memory(number: int) -> bytes:
+    return b"".join(
+        (
+            _step(_EQUAL, number, 0, 6),
+            _step(_LOAD, _SECOND_ARGUMENT + 4),  # the upper half: these machines are little-endian
+            _step(_EQUAL, 0, 0, 2),
+            _step(_LOAD, _SECOND_ARGUMENT),
+            _step(_AT_LEAST, _MOST_SHARED + 1, 0, 1),
+            _refuse(ENOMEM),
+            _step(_RETURN, _ALLOW),
+        )
+    )
 
 
 def _without_user_namespace(number: int) -> bytes:

@@ -10,17 +10,11 @@ from typing import Any
 from mcp import Client, MCPError
 from mcp.client import IncomingMessage
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp.types import (
-    CONNECTION_CLOSED,
-    CallToolResult,
-    Implementation,
-    Tool,
-    ToolListChangedNotification,
-)
+from mcp.types import CallToolResult, Implementation, Tool, ToolListChangedNotification
 from pydantic import ValidationError
 
-from perdure.tools.mcp.courier import GONE, LOST, UNREACHED
-from perdure.tools.mcp.failure import Failure, Gone, Late, Lost
+from perdure.tools.mcp.failure import Failure, Late, Lost, failure_of
+from perdure.tools.mcp.listing import list_tools
 from perdure.tools.mcp.way import Way
 
 OPENING_SECONDS = 60.0
@@ -28,8 +22,6 @@ OPENING_SECONDS = 60.0
 _CLOSING_SECONDS = 10.0
 """The client takes less than that to end a child and all that it started."""
 _LISTENING_PAUSE = 30.0
-_PAGES = 100
-"""So many pages of a list of tools are read: a list without end must not hold us."""
 _US = Implementation(name="perdure", version=version("perdure"))
 
 logger = logging.getLogger(__name__)
@@ -76,7 +68,7 @@ class Connection:
         except TimeoutError as error:
             raise Late(f"it did not answer within {seconds:g} s") from error
         except MCPError as error:
-            raise self._failure(error) from error
+            raise failure_of(error, is_open=self.is_open) from error
         except (RuntimeError, ValidationError) as error:  # how the client refuses an answer
             raise Failure(f"it gave an answer that is against the protocol: {error}") from error
 
@@ -100,7 +92,7 @@ class Connection:
                     way(self._ended.set), message_handler=self._heed, client_info=_US, cache=None
                 )
                 client = await stack.enter_async_context(session)
-                self._listed(await _listing(client))
+                self._listed(await list_tools(client))
             self._client.set_result(client)
             async with asyncio.TaskGroup() as followers:
                 following = [
@@ -118,19 +110,6 @@ class Connection:
             self._client.set_exception(error or Lost("it was let go of before it answered"))
         elif error is not None:
             logger.info("A connection to an MCP server ended: %r", error)
-
-    def _failure(self, error: MCPError) -> Failure:
-        # Servers use this code as well, for errors of any kind.
-        broken = error.code == CONNECTION_CLOSED and (
-            not self.is_open or error.message.startswith("SSE stream")
-        )
-        if error.code == LOST or broken:
-            return Lost(f"the connection broke during the call ({error.message})")
-        if error.code == GONE:
-            return Gone(error.message)
-        if error.code == UNREACHED:
-            return Failure(error.message)
-        return Failure(f"it refused the call: {error.message}")
 
     async def _heed(self, message: IncomingMessage) -> None:
         if isinstance(message, ToolListChangedNotification):
@@ -156,18 +135,6 @@ class Connection:
             self._stale.clear()
             try:
                 async with asyncio.timeout(OPENING_SECONDS):
-                    self._listed(await _listing(client))
+                    self._listed(await list_tools(client))
             except (MCPError, ValidationError, TimeoutError) as error:
                 logger.warning("The changed tools of an MCP server cannot be listed: %s", error)
-
-
-async def _listing(client: Client) -> list[Tool]:
-    tools: list[Tool] = []
-    cursor: str | None = None
-    for _page in range(_PAGES if client.server_capabilities.tools else 0):
-        page = await client.list_tools(cursor=cursor)
-        tools += page.tools
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    return tools

@@ -9,12 +9,11 @@ from typing import Any
 from mcp import MCPError
 from mcp.types import Tool as ListedTool
 
-from perdure.errors import PerdureError, ToolError
-from perdure.tools.execution import OutcomeUnknown
+from perdure.errors import OutcomeUnknown, PerdureError, ToolError
 from perdure.tools.mcp.config import Endpoint, Program
 from perdure.tools.mcp.connection import OPENING_SECONDS, Connection
 from perdure.tools.mcp.failure import Failure, Gone, Late, Lost
-from perdure.tools.mcp.memory import Memory
+from perdure.tools.mcp.listing import Memory
 from perdure.tools.mcp.names import label
 from perdure.tools.mcp.result import told
 from perdure.tools.mcp.tool import McpTool

@@ -12,9 +12,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from perdure.errors import ToolError
+from perdure.errors import OutcomeUnknown, ToolError
 from perdure.hosting.ports import free_port
-from perdure.tools.execution import OutcomeUnknown
 from perdure.tools.mcp.pool import McpServers
 
 Pool = Callable[..., Awaitable[McpServers]]

@@ -11,8 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from perdure.errors import ToolError
-from perdure.tools.execution import OutcomeUnknown
+from perdure.errors import OutcomeUnknown, ToolError
 from perdure.tools.mcp.pool import McpServers
 
 Entry = Callable[..., dict[str, Any]]

@@ -1,0 +1,33 @@
+"""Commands that attack: what each gets, and that the host and the next step are unharmed."""
+
+import asyncio
+
+import pytest
+
+from tests.sandbox.attacks.endings import ENDINGS
+from tests.sandbox.attacks.escapes import ESCAPES
+from tests.sandbox.attacks.exhaustion import EXHAUSTION
+from tests.sandbox.attacks.network import NETWORK
+from tests.sandbox.attacks.output import OUTPUT
+from tests.sandbox.attacks.probe import KINDS, Probe
+from tests.sandbox.attacks.target import Target
+
+PROBES = [*EXHAUSTION, *ENDINGS, *ESCAPES, *NETWORK, *OUTPUT]
+
+
+@pytest.mark.parametrize(
+    ("opened", "probe"),
+    [
+        pytest.param(kind, each, id=f"{kind}-{each.name}")
+        for kind in KINDS
+        for each in PROBES
+        if kind in each.kinds
+    ],
+    indirect=["opened"],
+    scope="session",
+)
+async def test_an_attack_gets_its_answer_and_harms_nothing(target: Target, probe: Probe) -> None:
+    """The tables say what must come back; the fixture looks at the host and the next step."""
+    async with asyncio.timeout(probe.seconds):
+        outcome = await target.run(probe.command)
+    probe.check(outcome)

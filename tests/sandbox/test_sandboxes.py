@@ -1,0 +1,55 @@
+"""The sandboxes of one machine: opened, removed, and not in each other's way."""
+
+import asyncio
+from pathlib import Path
+
+from perdure.contracts import OpenSandbox
+from perdure.settings import Settings
+from perdure.store.store import Store
+from tests.model.turns import make_run
+from worker import build_sandboxes
+
+OPEN = OpenSandbox(run="run", workflow_id="agent-1", executes=True)
+
+
+async def test_two_that_remove_one_sandbox_both_succeed(store: Store, tmp_path: Path) -> None:
+    """A run that ends and a reaper, or a person who cleans up."""
+    await store.keep(make_run("run"))
+    sandboxes = build_sandboxes(Settings(home=tmp_path, sandbox="none"), store)
+    await sandboxes.open(OPEN)
+    (found,) = await sandboxes.found()
+    await asyncio.gather(*(sandboxes.remove(found) for _ in range(3)))
+    assert await sandboxes.found() == []
+    assert list((tmp_path / "sandboxes").iterdir()) == []
+    await sandboxes.release()
+
+
+async def test_an_opening_that_is_not_wanted_any_more_is_undone(
+    store: Store, tmp_path: Path
+) -> None:
+    """However far it came."""
+    await store.keep(make_run("run"))
+    sandboxes = build_sandboxes(Settings(home=tmp_path, sandbox="none"), store)
+    opening = asyncio.create_task(sandboxes.open(OPEN))
+    await asyncio.sleep(0.1)
+    opening.cancel()
+    await asyncio.wait([opening])
+    await sandboxes.discard(OPEN)
+    assert await sandboxes.found() == []
+    await sandboxes.release()
+
+
+async def test_a_folder_with_what_its_agent_locked_is_removed_whole(
+    store: Store, tmp_path: Path
+) -> None:
+    """Folders that take no change are no hindrance."""
+    await store.keep(make_run("run"))
+    sandboxes = build_sandboxes(Settings(home=tmp_path), store)
+    await sandboxes.open(OPEN.model_copy(update={"executes": False}))
+    locked = tmp_path / "sandboxes" / "run" / "workspace" / "locked"
+    locked.mkdir()
+    (locked / "file").touch()
+    locked.chmod(0o500)
+    (found,) = await sandboxes.found()
+    await sandboxes.remove(found)
+    assert not (tmp_path / "sandboxes" / "run").exists()
