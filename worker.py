@@ -21,7 +21,13 @@ from activities.runs import Runs
 from activities.sandboxing import Sandboxing
 from activities.think import Think
 from perdure.agents import Agents
-from perdure.connection import connect, is_configured, register_search_attributes, run_guarded
+from perdure.connection import (
+    cluster,
+    connect,
+    is_configured,
+    register_search_attributes,
+    run_guarded,
+)
 from perdure.contracts import ACT_QUEUE, TASK_QUEUE, THINK_QUEUE
 from perdure.errors import PerdureError
 from perdure.hosting.host import HostExists, hosting
@@ -129,6 +135,8 @@ def build_sandboxes(settings: Settings, store: Store) -> Sandboxes:
             "folder": Folders(root),
         },
         machine=machine,
+        cluster=cluster(),
+        locks=settings.home / "locks",
         kind=settings.sandbox,
     )
 

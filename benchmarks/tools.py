@@ -28,9 +28,9 @@ from perdure.secrets import Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.store.tables import Run, Turn
+from perdure.tools.commands.shell import TOOLS
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
-from perdure.tools.commands.shell import TOOLS
 from worker import build_sandboxes
 
 TRUE = Command(("true",))
@@ -101,8 +101,9 @@ async def measure(kind: str, sandboxes: int, commands: int) -> None:
 
 
 def found_at(place: Place) -> Found:
+    name = place.name
     return Found(
-        name=place.name, kind=place.kind, run=place.name, workflow_id=place.name, deadline=0.0
+        name=name, kind=place.kind, run=name, workflow_id=name, cluster="none", deadline=0.0
     )
 
 

@@ -60,6 +60,13 @@ def is_configured() -> bool:
     return "target_host" in configuration()
 
 
+def cluster() -> str:
+    """The server that is used here, as a name: its address and namespace, or that it is ours."""
+    found = configuration()
+    address = found.get("target_host")
+    return f"{address}/{found.get('namespace', 'default')}" if address else "embedded"
+
+
 async def connect(address: str | None = None, *, timeout: timedelta = _CONNECT_TIMEOUT) -> Client:
     """A client of the server at `address`, or of the one that the environment configures."""
     target: Configuration = {"target_host": address} if address else configuration()

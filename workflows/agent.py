@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -76,7 +77,10 @@ class AgentWorkflow:
         except (asyncio.CancelledError, ActivityError) as error:
             result = self._interrupted(error)
         self._upsert()
-        await self._close(result)
+        closing = asyncio.create_task(self._close(result))
+        with suppress(asyncio.CancelledError):  # too late: how the run ended is settled
+            await asyncio.shield(closing)
+        await closing
         return result
 
     # What the outside may say and ask

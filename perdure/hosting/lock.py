@@ -3,6 +3,8 @@
 import asyncio
 import fcntl
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.02
@@ -47,6 +49,19 @@ class FileLock:
         """Note beside the lock who holds it."""
         os.ftruncate(self.file, 0)
         os.pwrite(self.file, note.encode(), 0)
+
+
+@asynccontextmanager
+async def held(path: Path, seconds: float) -> AsyncIterator[None]:
+    """Hold the lock exclusively; raises TimeoutError when it is not to be had in time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        if not await lock.acquire(seconds=seconds):
+            raise TimeoutError(f"{path} was held by another process for {seconds:g} s")
+        yield
+    finally:
+        lock.close()
 
 
 def is_held(path: Path) -> bool:

@@ -10,8 +10,11 @@ from perdure.sandbox.sandbox import Sandbox
 class Backend(Protocol):
     """Makes and finds the sandboxes of one kind on this machine."""
 
-    async def problem(self) -> str | None:
-        """Why this kind cannot be had here, and the cure; None when it can."""
+    async def problem(self, image: str | None = None) -> str | None:
+        """Why this kind cannot be had here, and the cure; None when it can.
+
+        `image` is the one that an agent names, where there are images.
+        """
 
     async def open(self, name: str, spec: SandboxSpec, details: dict[str, str]) -> Sandbox:
         """The sandbox of that name, made or found again.

@@ -32,10 +32,10 @@ class Docker:
         # The SDK blocks, and the loop's own threads are for what ends soon.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
 
-    async def problem(self) -> str | None:
+    async def problem(self, image: str | None = None) -> str | None:
         """Why there can be no sandbox in Docker here, and the cure; None when there can."""
         try:
-            await self._blocking(lambda: self._engine.image(self._image))
+            await self._blocking(lambda: self._engine.image(image or self._image))
         except (SandboxError, SandboxLost) as error:
             return str(error)
         return None

@@ -35,7 +35,7 @@ class Containers:
         with self._engine.client() as client:
             container = self._container(client, name, spec, details)
             if container.status != "running":
-                container.start()
+                _start(container)
             try:
                 relay = client.api.exec_create(container.id, recipe.RELAY, stdin=True, user="0:0")
             except APIError as error:
@@ -79,6 +79,7 @@ class Containers:
             "perdure.name": name,
             "perdure.run": details["run"],
             "perdure.workflow": details["workflow_id"],
+            "perdure.cluster": details["cluster"],
             "perdure.deadline": details["deadline"],
         }
 
@@ -119,6 +120,16 @@ def _fill(container: Container, spec: SandboxSpec, variables: list[str]) -> None
     container.put_archive(recipe.STATE, recipe.state_archive(spec, variables))
 
 
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except APIError as error:
+        if "OCI runtime" not in str(error.explanation):
+            raise
+        # The engine calls this a server's error, which would be tried again for ever.
+        raise SandboxError(f"Docker cannot start a sandbox here: {error.explanation}.") from error
+
+
 def _insist(remove: Callable[[], object]) -> None:
     """Remove something until it is gone; somebody else may be about it, or still be using it."""
     deadline = time.monotonic() + _REMOVING_SECONDS
@@ -151,5 +162,6 @@ def _found(labels: dict[str, str]) -> Found:
         kind="docker",
         run=labels["perdure.run"],
         workflow_id=labels["perdure.workflow"],
+        cluster=labels["perdure.cluster"],
         deadline=float(labels["perdure.deadline"]),
     )

@@ -18,7 +18,7 @@ class Folders:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def problem(self) -> str | None:
+    async def problem(self, image: str | None = None) -> str | None:
         return None
 
     async def open(self, name: str, spec: SandboxSpec, details: dict[str, str]) -> Folder:
@@ -48,5 +48,6 @@ def _found(file: Path) -> Found:
         kind="folder",
         run=details["run"],
         workflow_id=details["workflow_id"],
+        cluster=details["cluster"],
         deadline=float(details["deadline"]),
     )

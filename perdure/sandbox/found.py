@@ -12,5 +12,7 @@ class Found:
     kind: Literal["docker", "bwrap", "none", "folder"]
     run: str
     workflow_id: str
+    cluster: str
+    """The Temporal server that knows the run (`connection.cluster`)."""
     deadline: float
     """Unix time from which it is an orphan if its run has ended or is unknown."""

@@ -33,7 +33,7 @@ class Host:
         self._root = root
         self.kind = kind
 
-    async def problem(self) -> str | None:
+    async def problem(self, image: str | None = None) -> str | None:
         if self.kind == "none":
             return None
         return await asyncio.to_thread(_problem_of_bwrap)
@@ -69,6 +69,7 @@ class Host:
                 kind=self.kind,
                 run=details["run"],
                 workflow_id=details["workflow_id"],
+                cluster=details["cluster"],
                 deadline=float(details["deadline"]),
             )
             for file, details in said

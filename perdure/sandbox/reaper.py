@@ -41,6 +41,8 @@ async def reap(
     """Remove every sandbox whose run Temporal does not know, or knows to have ended."""
     removed = []
     for found in filter(is_looked_at, await sandboxes.found()):
+        if found.cluster != sandboxes.cluster:
+            continue  # this server would not know its run, however much alive that is
         if await _is_over(client, found):
             try:
                 await sandboxes.remove(found)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -18,6 +19,7 @@ from perdure.contracts import (
     SandboxSpec,
 )
 from perdure.errors import PerdureError, ToolError
+from perdure.hosting.lock import held
 from perdure.sandbox.backend import Backend
 from perdure.sandbox.checkpoints import Checkpoints
 from perdure.sandbox.found import Found
@@ -30,6 +32,8 @@ Kind = Literal["docker", "bwrap", "none", "folder"]
 STRONGEST_FIRST: tuple[Kind, ...] = ("docker", "bwrap")
 SECONDS_UNTOUCHED = 600
 """A sandbox this young is not taken for an orphan: its run's own worker looks after it."""
+
+_LONGEST_RESTORE = 25 * 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +48,20 @@ class Sandboxes:
         backends: Mapping[Kind, Backend],
         *,
         machine: str,
+        cluster: str,
         kind: SandboxKind,
+        locks: Path,
     ) -> None:
-        """`kind` is for agents that name none; `machine` names this one among all."""
+        """`kind` is for agents that name none; `locks` is a folder of this machine's workers.
+
+        `machine` names this one among all, `cluster` the Temporal server that knows its runs.
+        """
+        self._files = locks
         self._store = store
         self._checkpoints = checkpoints
         self._backends = backends
         self.machine = machine
+        self.cluster = cluster
         self._queue = queue_of(machine)
         self._kind = kind
         self._open: dict[str, Sandbox] = {}
@@ -146,23 +157,27 @@ class Sandboxes:
         details = {
             "run": run,
             "workflow_id": (await self._store.run(run)).workflow_id,
+            "cluster": self.cluster,
             "deadline": f"{time.time() + SECONDS_UNTOUCHED:.0f}",
         }
-        backend = self._backends[place.kind]
-        sandbox = await backend.open(place.name, await self._spec(run), details)
-        try:
-            if not sandbox.is_ready:
-                await self._checkpoints.restore(run, sandbox)
-                await sandbox.make_ready()
-        except BaseException:
-            await sandbox.close()
-            raise
-        return sandbox
+        backend, spec = self._backends[place.kind], await self._spec(run)
+        # Or another worker of this machine might still write files into it when it is in use.
+        async with held(self._files / f"{place.name}.lock", _LONGEST_RESTORE):
+            sandbox = await backend.open(place.name, spec, details)
+            try:
+                if not sandbox.is_ready:
+                    await self._checkpoints.restore(run, sandbox)
+                    await sandbox.make_ready()
+            except BaseException:
+                await sandbox.close()
+                raise
+            return sandbox
 
     async def _remove(self, place: Place) -> None:
         async with self._alone(place):
             await self.forget(place)
             await self._backends[place.kind].remove(place.name)
+            (self._files / f"{place.name}.lock").unlink(missing_ok=True)
 
     def _alone(self, place: Place) -> asyncio.Lock:
         """One task at a time opens or removes it; there is a lock for as long as one needs it."""
@@ -182,11 +197,11 @@ class Sandboxes:
             return request.earlier.kind
         wanted = spec.kind or self._kind
         if wanted != "auto":
-            if problem := await self._backends[wanted].problem():
+            if problem := await self._backends[wanted].problem(spec.image):
                 raise SandboxError(f"The sandbox '{wanted}' cannot be had: {problem}")
             return wanted
         for kind in STRONGEST_FIRST:
-            if await self._backends[kind].problem() is None:
+            if await self._backends[kind].problem(spec.image) is None:
                 return kind
         return "folder"
 
@@ -201,7 +216,9 @@ class Sandboxes:
         return f"{request.run}-{int(number or 1) + 1}"
 
     async def _tell(self, run: str, place: Place, spec: SandboxSpec) -> None:
-        text = _described(place, spec, [await self._backends[k].problem() for k in STRONGEST_FIRST])
+        text = _described(
+            place, spec, [await self._backends[k].problem(spec.image) for k in STRONGEST_FIRST]
+        )
         entry = StoredEntry(
             # Of the kind too: the engine may be gone when a lost opening is tried again.
             id=id_of("e", f"{place.name}:{place.queue}:{place.kind}"),

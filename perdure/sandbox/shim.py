@@ -14,6 +14,9 @@ from perdure.sandbox.sandbox import Changed, Command, Outcome, SandboxError, San
 
 _HELLO_SECONDS = 20.0
 _STOP_SECONDS = 30.0
+_ANSWER_SECONDS = 300.0
+"""Longer than any operation may take; one that has not answered by then never will."""
+_LONGEST_COMMAND = 1200.0
 
 _Reply = tuple[dict[str, Any], bytes]
 
@@ -109,7 +112,8 @@ class Shim:
         if op == "run":
             arguments["command"] = _plain(command)
         data = command.stdin if op == "run" else b""
-        value, printed = await self._ask(op, arguments, data, show)
+        seconds = (command.seconds or _LONGEST_COMMAND) + _ANSWER_SECONDS
+        value, printed = await self._ask(op, arguments, data, show, seconds=seconds)
         head = value.pop("head")
         return Outcome(**value, head=printed[:head], tail=printed[head:])
 
@@ -119,15 +123,19 @@ class Shim:
         arguments: dict[str, Any],
         data: bytes = b"",
         show: Callable[[bytes], object] = len,
+        seconds: float = _ANSWER_SECONDS,
     ) -> tuple[Any, bytes]:
         number = next(self._numbers)
         replies = self._calls[number] = asyncio.Queue()
         try:
-            await self._send({"n": number, "op": op, "arguments": arguments}, data)
-            while (reply := await replies.get()) is not None:
-                if "event" not in reply[0]:
-                    return _value(*reply)
-                show(reply[1])
+            async with asyncio.timeout(seconds):
+                await self._send({"n": number, "op": op, "arguments": arguments}, data)
+                while (reply := await replies.get()) is not None:
+                    if "event" not in reply[0]:
+                        return _value(*reply)
+                    show(reply[1])
+        except TimeoutError:
+            raise SandboxLost(f"The sandbox's shim has not answered in {seconds:g} s.") from None
         finally:
             del self._calls[number]
         raise SandboxLost("The connection to the sandbox's shim was lost.")

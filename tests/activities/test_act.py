@@ -75,7 +75,7 @@ async def bare(store: Store, tmp_path: Path) -> AsyncIterator[Sandboxes]:
     )
     sandboxes = build_sandboxes(Settings(home=tmp_path, sandbox="none"), store)
     yield sandboxes
-    await sandboxes.remove(Found("run", "none", "run", "agent-1", 0.0))
+    await sandboxes.remove(Found("run", "none", "run", "agent-1", "embedded", 0.0))
     await sandboxes.release()
 
 

@@ -11,7 +11,7 @@ from perdure.sandbox.inside.holder import Holder
 from perdure.sandbox.sandbox import Command
 from perdure.sandbox.shim import Shim
 
-DETAILS = {"run": "the-run", "workflow_id": "the-workflow", "deadline": "12.5"}
+DETAILS = {"run": "the-run", "workflow_id": "the-workflow", "cluster": "c", "deadline": "12.5"}
 
 
 class Boxes:

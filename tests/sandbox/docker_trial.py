@@ -52,7 +52,12 @@ class Trial:
 
 
 def details(name: str) -> dict[str, str]:
-    return {"workflow_id": f"agent-{name}", "run": f"run-{name}", "deadline": "1700000000"}
+    return {
+        "workflow_id": f"agent-{name}",
+        "run": f"run-{name}",
+        "cluster": "c",
+        "deadline": "1700000000",
+    }
 
 
 async def shell(sandbox: Sandbox, script: str) -> Outcome:

@@ -91,7 +91,9 @@ async def test_sandboxes_are_found_by_their_data_directory(docker_trial: Trial) 
     name = docker_trial.name()
     await docker_trial.open(name)
     run, workflow_id, deadline = f"run-{name}", f"agent-{name}", 1_700_000_000.0
-    expected = Found(name=name, kind="docker", run=run, workflow_id=workflow_id, deadline=deadline)
+    expected = Found(
+        name=name, kind="docker", run=run, workflow_id=workflow_id, deadline=deadline, cluster="c"
+    )
     assert await docker_trial.worker().found() == [expected]
     other = Docker(docker_trial.image, "another-home")
     assert await other.found() == []

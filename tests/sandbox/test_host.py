@@ -66,7 +66,14 @@ async def test_those_that_are_there_are_listed_with_their_run(boxes: Boxes) -> N
     await boxes.open("two")
     kind = boxes.host.kind
     expected = {
-        Found(name=name, kind=kind, run="the-run", workflow_id="the-workflow", deadline=12.5)
+        Found(
+            name=name,
+            kind=kind,
+            run="the-run",
+            workflow_id="the-workflow",
+            deadline=12.5,
+            cluster="c",
+        )
         for name in ("box", "two")
     }
     assert set(await boxes.host.found()) == expected

@@ -45,6 +45,7 @@ class Office:
     def __init__(self, store: Store, root: Path) -> None:
         self.store = store
         self.backend = Closing(root)
+        self._root = root
         self._place = Place(queue="q", kind="folder", name="run")
 
     def runner(self, *tools: Tool) -> Runner:
@@ -54,7 +55,9 @@ class Office:
             Checkpoints(self.store),
             {"folder": self.backend},
             machine="m",
+            cluster="c",
             kind="auto",
+            locks=self._root,
         )
         return Runner(self.store, Registry(tools), sandboxes, Secrets({"A_KEY": KEY}))
 

@@ -26,7 +26,10 @@ def resolve(root: Path, path: str) -> Path:
     _check(path)
     real = os.path.realpath(root)
     # The last component too: a dangling link to a place outside would be created there.
-    place = Path(os.path.realpath(Path(real, path)))
+    try:
+        place = Path(os.path.realpath(Path(real, path)))
+    except OSError as error:  # a link on the way was replaced in that moment
+        raise Refused(f"Path {path!r} cannot be followed: {error.strerror}.") from error
     if not place.is_relative_to(real):
         raise Refused(f"Path {path!r} leads out of the workspace, through a symbolic link.")
     return place

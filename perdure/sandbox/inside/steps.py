@@ -17,6 +17,8 @@ from .supervisor import supervise
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 _LOOK_SECONDS = 0.05
+_KEPT = 100
+"""Steps whose outcome is kept: far more than can be asked for once more."""
 
 Outcome = tuple[dict[str, Any], bytes]
 """How a command ended, and the head and the tail of what it printed."""
@@ -63,6 +65,7 @@ class Steps:
         self._folder = folder
         self._config = config
         self._ended = asyncio.Event()
+        self._begun = 0
         folder.mkdir(mode=0o700, exist_ok=True)
 
     def find(self, id: str) -> Step | None:
@@ -88,6 +91,9 @@ class Steps:
         """The step; its command is begun if it never was."""
         if step := self.recall(id, digest):
             return step
+        self._begun += 1
+        if self._begun % _KEPT == 0:
+            self._prune()
         step, draft = Step(self._folder / id), self._folder / f".{id}"
         shutil.rmtree(draft, ignore_errors=True)  # of a server that was killed
         draft.mkdir(mode=0o700)
@@ -100,6 +106,13 @@ class Steps:
         finally:
             os.close(lock)
         return step
+
+    def _prune(self) -> None:
+        """Forget what old steps printed; that they began is never forgotten."""
+        ended = [step for step in self._folder.iterdir() if (step / "result").exists()]
+        for folder in sorted(ended, key=lambda step: step.stat().st_mtime)[:-_KEPT]:
+            for file in ("output", "result"):
+                (folder / file).unlink(missing_ok=True)
 
     async def follow(self, step: Step, show: Callable[[bytes], Awaitable[None]]) -> Outcome:
         """Show what the step prints, and has printed, until it ends."""

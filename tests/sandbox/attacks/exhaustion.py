@@ -76,6 +76,7 @@ EXHAUSTION = [
         python(_ENDLESS_FORKS, seconds=2),
         ended=("time", "memory"),
         kinds=("docker",),
+        slow=True,
     ),
     Probe("python-fork-bomb", python(_FORKS), ended=("processes", "memory"), kinds=("bwrap",)),
     Probe("threads", python(_THREADS), code=1, shows=("start new thread",), kinds=("docker",)),
@@ -127,6 +128,13 @@ EXHAUSTION = [
         python(_MEMFD),
         code=1,
         shows=("Function not implemented",),
+        kinds=("bwrap",),
+    ),
+    Probe(
+        # In Docker it can, and may have the shim killed in its place: see test_ruin.
+        "spares-itself-when-memory-runs-out",
+        python("attempt('spare', lambda: open('/proc/self/oom_score_adj', 'w').write('0'))"),
+        shows=("spare",),
         kinds=("bwrap",),
     ),
     Probe("memory-that-outlives-its-command", python(_SEGMENTS), shows=(TRIED,)),

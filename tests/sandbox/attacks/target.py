@@ -1,7 +1,8 @@
 """The sandbox that is attacked, and whether it and its host are well."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ _TIDY = (
     "chmod -R u+rwX . 2> /dev/null; find . /tmp /dev/shm -mindepth 1 -user $(id -u) -delete; ls -A"
 )
 _NEXT_SECONDS = 5.0
+_UNDER_WAY_SECONDS = 0.3
 
 Open = Callable[[], Awaitable[Shim]]
 
@@ -30,7 +32,7 @@ class Target:
         """`state`: where the shim keeps its files, as an attacker may know."""
         self.shim: Shim
         self.canary = canary
-        self.shown: bytes = b""
+        self.shown = bytearray()
         """What was shown live of the last command."""
         self._open = open
         self._state = state
@@ -53,11 +55,28 @@ class Target:
             environment={**hints, **command.environment},
             folder=command.folder,
         )
-        shown = bytearray()
-        outcome = await self.shim.run(f"{uuid4()}:1", hinted, shown.extend)
-        self.shown = bytes(shown)
-        assert SECRET.encode() not in outcome.head + outcome.tail + self.shown
+        step, self.shown = f"{uuid4()}:1", bytearray()
+        try:
+            outcome = await self.shim.run(step, hinted, self.shown.extend)
+        except asyncio.CancelledError:
+            await self.shim.stop(step)
+            raise
+        finally:
+            assert SECRET.encode() not in self.shown
+        assert SECRET.encode() not in outcome.head + outcome.tail
         return outcome
+
+    @asynccontextmanager
+    async def during(self, command: Command) -> AsyncIterator[None]:
+        """While this command runs; it is stopped at the end."""
+        running = asyncio.create_task(self.run(command))
+        try:
+            await asyncio.sleep(_UNDER_WAY_SECONDS)
+            assert not running.done(), running.result()
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def prove_unharmed(self) -> None:
         """The host and the next step are; then whatever the attack has left is removed."""
@@ -65,7 +84,7 @@ class Target:
             async with asyncio.timeout(_NEXT_SECONDS):
                 said = await self.shim.run(f"{uuid4()}:1", Command(("echo", "fine")), unseen)
             assert (said.state, said.code, said.head) == ("done", 0, b"fine\n")
-            assert self._strays() == []
+            assert not (strays := self._strays()), strays
             self.canary.assert_unharmed()
             tidied = await self.shim.run(f"{uuid4()}:1", Command(("sh", "-c", _TIDY)), unseen)
             assert tidied.head == b""

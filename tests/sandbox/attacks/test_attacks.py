@@ -1,6 +1,7 @@
 """Commands that attack: what each gets, and that the host and the next step are unharmed."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,17 +16,15 @@ from tests.sandbox.attacks.target import Target
 PROBES = [*EXHAUSTION, *ENDINGS, *ESCAPES, *NETWORK, *OUTPUT]
 
 
-@pytest.mark.parametrize(
-    ("opened", "probe"),
-    [
-        pytest.param(kind, each, id=f"{kind}-{each.name}")
-        for kind in KINDS
-        for each in PROBES
-        if kind in each.kinds
-    ],
-    indirect=["opened"],
-    scope="session",
-)
+def _cases() -> Iterator[object]:
+    for kind in KINDS:
+        for probe in PROBES:
+            if kind in probe.kinds:
+                marks = [pytest.mark.slow] if probe.slow else []
+                yield pytest.param(kind, probe, id=f"{kind}-{probe.name}", marks=marks)
+
+
+@pytest.mark.parametrize(("opened", "probe"), list(_cases()), indirect=["opened"], scope="session")
 async def test_an_attack_gets_its_answer_and_harms_nothing(target: Target, probe: Probe) -> None:
     """The tables say what must come back; the fixture looks at the host and the next step."""
     async with asyncio.timeout(probe.seconds):

@@ -20,7 +20,7 @@ _HOOKS = """
         printf '#!/bin/sh\\ntouch %s/executed\\n' $CANARY_FOLDER > .git/hooks/$hook
         chmod +x .git/hooks/$hook
     done
-    printf '[core]\\nfsmonitor = touch %s/executed\\nsshCommand = false\\n' $CANARY_FOLDER >> .git/config
+    printf '[core]\\nfsmonitor = touch %s/executed\\n' $CANARY_FOLDER >> .git/config
     cp .git/config .gitconfig; cp .git/config $HOME/.gitconfig
     echo '* filter=evil' > .gitattributes; echo 'file' > file
 """
@@ -100,13 +100,9 @@ async def test_files_that_never_rest_hold_no_checkpoint_up(target: Target, store
             os.rmdir("f/e")
             os.rmdir("f")
     """, seconds=10)  # fmt: skip
-    running = asyncio.create_task(target.run(restless))
-    async with asyncio.timeout(10):
+    async with target.during(restless), asyncio.timeout(10):
         for key in "123":
-            await asyncio.sleep(0.1)
             await Checkpoints(store).save("r", target.shim, turn="t", key=key)
-    running.cancel()
-    await asyncio.wait([running])
 
 
 async def _stored(store: Store) -> list[bytes]:

@@ -63,7 +63,7 @@ async def test_what_is_no_file_is_not_waited_for(
                 said, data = await target.shim.operate(operation, {"path": path, **arguments})
             except ToolError:
                 continue
-            assert operation == "search_files" and b"" == data and "No line" in said
+            assert operation == "search_files" and data == b"" and "No line" in said
 
 
 async def test_a_file_that_is_leased_is_not_waited_for(target: Target) -> None:
@@ -109,6 +109,7 @@ async def test_names_that_are_no_text_are_listed(target: Target) -> None:
     assert found.count(": found") == 7
 
 
+@pytest.mark.slow
 async def test_a_pattern_cannot_search_for_ever(target: Target) -> None:
     """One that tries every way to divide a line is given up."""
     await target.run(shell("head -c 200 /dev/zero | tr '\\0' a > line; echo b >> line"))
@@ -149,7 +150,7 @@ async def test_modules_of_the_workspace_are_not_imported(target: Target) -> None
                 open(f"{folder}/.pythonrc", "w").write("open('executed', 'w')")
         """)
     )
-    for operation, arguments in OPERATIONS[:5]:
+    for operation, arguments in READS[:4]:
         await target.shim.operate(operation, {"path": "os.py", **arguments})
     await target.shim.operate("write_file", {"path": "new", "key": "k"}, b"new")
     await target.shim.changes(None)
