@@ -45,7 +45,7 @@ def run(
     ] = "assistant",
     model: Annotated[str | None, typer.Option(help="Model to use instead of the agent's.")] = None,
     workspace: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The agent begins with a copy of its files.")
+        str | None, typer.Option(metavar="DIR", help="The agent begins with a copy of its files.")
     ] = None,
     sandbox: Annotated[
         str | None,
@@ -232,7 +232,11 @@ def diff(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a run has changed in its files, as git does. Starts nothing."""
+    """Print what a run has changed in its files, as git does. Starts nothing.
+
+    `git apply` takes it unless it has files that are binary, long, or full of control characters:
+    those only `pull` brings. Empty folders and permissions are remarked on, as comments.
+    """
     from perdure.console import files, options
     from perdure.settings import Settings
 
@@ -243,7 +247,7 @@ def diff(
 def pull(
     id: RunId,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the files go; made if it is not there.")
+        str, typer.Argument(metavar="DIR", help="Where the files go; made if it is not there.")
     ],
     step: Step = None,
     force: Annotated[
@@ -254,7 +258,8 @@ def pull(
     from perdure.console import files, options
     from perdure.settings import Settings
 
-    _carry_out(files.pull(Settings.load(), options.run_id(id), folder, step, force=force))
+    target = options.directory(folder, "DIR")
+    _carry_out(files.pull(Settings.load(), options.run_id(id), target, step, force=force))
 
 
 @app.command()

@@ -36,10 +36,10 @@ from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.model.thinker import Thinker
 from perdure.opening import Opening
-from perdure.sandbox.checkpoints import Checkpoints
-from perdure.sandbox.docker import Docker
-from perdure.sandbox.folders import Folders
-from perdure.sandbox.host import Host
+from perdure.sandbox.docker.backend import Docker
+from perdure.sandbox.files.checkpoints import Checkpoints
+from perdure.sandbox.host.backend import Host
+from perdure.sandbox.host.folders import Folders
 from perdure.sandbox.machine import machine_of
 from perdure.sandbox.reaper import keep_reaping
 from perdure.sandbox.sandboxes import Sandboxes, queue_of

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
 from perdure.store.store import Store
 

@@ -20,7 +20,7 @@ import docker
 
 from perdure.connection import run_guarded
 from perdure.contracts import ActInput, AgentSpec, Place, SandboxSpec
-from perdure.sandbox.docker_recipe import container_name
+from perdure.sandbox.docker.recipe import container_name
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import Command
 from perdure.sandbox.sandboxes import Sandboxes

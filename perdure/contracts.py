@@ -94,7 +94,9 @@ class SandboxSpec(PublicContract):
 
     kind: SandboxKind | None = None
     """None leaves it to the worker's setting, which is `auto`: the strongest that is there."""
-    image: str | None = _LABEL
+    image: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*([.:@/][A-Za-z0-9_-]+)*$", max_length=200
+    )
     """The Docker image; None for the worker's setting."""
     network: bool = False
     memory_mb: int = Field(default=1024, ge=16)

@@ -77,12 +77,12 @@ def has_begun(starter: CommandLine, count: int = 1) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"), [("bwrap", "Commands run in bubblewrap"), ("none", "NOT ISOLATED")]
 )
-def test_a_run_says_where_its_commands_run(starter: CommandLine, kind: str, words: str) -> None:
+def test_a_run_says_where_its_commands_run(fresh: CommandLine, kind: str, words: str) -> None:
     """In the kind of sandbox that was asked for, which leaves nothing behind."""
-    done = starter("run", "Please build.", "--sandbox", kind)
+    done = fresh("run", "Please build.", "--sandbox", kind)
     assert (done.returncode, done.stdout) == (0, "built\n")
     assert words in done.stderr
-    assert boxes(starter) == []
+    assert boxes(fresh) == []
 
 
 def test_what_a_command_prints_is_seen_while_it_runs(starter: CommandLine) -> None:
@@ -145,10 +145,37 @@ def test_files_are_pulled_and_nothing_is_overwritten_unasked(
     file.write_text("mine\n")
     refused = starter("pull", "built", str(tmp_path / "out"), "--step", "1")
     assert refused.returncode == 1
-    assert "has other content at src/a" in refused.stderr
+    assert "has other content, or a repository, at src/a." in refused.stderr
     assert file.read_text() == "mine\n"
     forced = starter("pull", "built", str(tmp_path / "out"), "--step", "1", "--force")
     assert (forced.returncode, file.read_text()) == (0, "one\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pull", "built", ""], "DIR '' names no directory. An unset variable?"),
+        (["run", "x", "--workspace", ""], "--workspace '' names no directory. An unset variable?"),
+        (["run", "x", "--workspace", "x" * 300], "cannot be used: File name too long"),
+        (["pull", "built", "/etc/passwd"], "'/etc/passwd' is not a directory"),
+        (["pull", "built", "{}/loop"], "Symlink loop"),
+    ],
+)
+def test_a_folder_that_can_be_none_ends_with_two(
+    starter: CommandLine, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    """A sentence names it and the cause; an empty one is not the current directory."""
+    (tmp_path / "loop").symlink_to("loop")
+    done = starter(*(each.replace("{}", str(tmp_path)) for each in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_and_pull_count_the_files_alike(starter: CommandLine, tmp_path: Path) -> None:
+    """Links are counted by themselves."""
+    assert "2 files: starter.py files" in starter("run", "Please build.").stderr
+    assert "Wrote 2 files and 1 link into" in starter("pull", "built", str(tmp_path / "o")).stderr
 
 
 # What is cleaned up

@@ -15,5 +15,7 @@ async def clean(client: Client, sandboxes: Sandboxes, *, as_json: bool) -> int:
     elif removed:
         rows = [(each.kind, each.name, each.workflow_id) for each in removed]
         results().print(table(["removed", "sandbox", "run"], rows))
-    say(f"{len(removed)} removed; what is left belongs to runs that go on.")
+    for problem in sandboxes.unasked:
+        say(f"Not looked at: {problem}")
+    say(f"{len(removed)} removed. Sandboxes of runs that go on stay.")
     return 0

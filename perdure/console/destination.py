@@ -1,15 +1,17 @@
-"""A folder of the user's that recorded files are to be written into, and what stands in the way."""
+"""A folder of the user's that recorded files are written into, and what stands in the way."""
 
 import os
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Self
+from secrets import token_hex
+from typing import Any, Self
 
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, WorkspaceError
 from perdure.sandbox.inside.descent import Descent, opened, split
 from perdure.sandbox.inside.index import Entries, Entry
 from perdure.sandbox.inside.pieces import digests
+from perdure.sandbox.inside.restore import restore
 
 _KINDS = {stat.S_IFREG: "f", stat.S_IFLNK: "l", stat.S_IFDIR: "d"}
 _PERMISSIONS = 0o777
@@ -36,7 +38,8 @@ class Destination:
         """Make the folder if there is none, and compare what is in it.
 
         Raises:
-            CannotPull: it is none, or the entries can in no way be written there.
+            WorkspaceError: something that is no folder has its name.
+            CannotPull: the entries can in no way be written there.
         """
         for path in entries:
             _check(path)
@@ -47,18 +50,19 @@ class Destination:
         return target
 
     def clear(self) -> None:
-        """Remove the files and links that are in the place of folders."""
+        """Remove files and links in the place of folders, and empty folders in that of files."""
         with closing(Descent(self.root)) as descent:
             for path in self._in_the_way:
                 folder, name = split(path)
-                os.unlink(name, dir_fd=descent.to(folder))
+                remove = os.unlink if self.wanted[path][0] == "d" else os.rmdir
+                remove(name, dir_fd=descent.to(folder))
 
     def _meet(self, descent: Descent, path: str, entry: Entry) -> None:
         try:
             kind = _kind(descent, path)
         except (FileNotFoundError, NotADirectoryError):
             kind = None  # with its parent; or the parent is a conflict by itself
-        if kind == "d" and entry[0] != "d":
+        if kind == "d" and entry[0] != "d" and not _is_empty(descent, path):
             raise CannotPull(
                 f"{path!r} is a folder in {str(self.root)!r}, and a file of the run has its name."
                 " Move it away, or give another folder."
@@ -68,8 +72,62 @@ class Destination:
         self.wanted[path] = _permitted(entry)
         if kind is not None or _has_repository(descent, path):
             self.conflicts.append(path)
-        if kind is not None and entry[0] == "d":
+        if kind is not None and "d" in (kind, entry[0]):
             self._in_the_way.append(path)
+
+
+class Drafts:
+    """Files and links in the making, each beside the place that it gets when it is whole."""
+
+    def __init__(self, root: Path, wanted: Entries) -> None:
+        self._root = root
+        self._places: dict[str, str] = {}
+        self._folders = {path: entry for path, entry in wanted.items() if entry[0] == "d"}
+        """Those that may not have their own permissions yet."""
+        self.entries: Entries = {}
+        """What is wanted, under the names that are to be written."""
+        unguessed = token_hex(8)  # else the agent could have made a file of that name
+        for number, (path, entry) in enumerate(wanted.items()):
+            draft = path
+            if entry[0] != "d":
+                draft = path[: path.rfind("/") + 1] + f".perdure-{unguessed}-{number}"
+                self._places[draft] = path
+            self.entries[draft] = entry
+
+    def write(self, arguments: dict[str, Any], data: bytes) -> None:
+        """Carry out one `restore`, and give what is whole after it its name."""
+        make, settle = arguments["make"], arguments["settle"]
+        files = {path: entry for path, entry in settle.items() if entry[0] == "f"}
+        restore(self._root, {**arguments, "settle": files}, data)
+        self._place([*(path for path, entry in make.items() if entry[0] == "l"), *files])
+        # Last, since one that is read-only takes no more names.
+        folders = {path: entry for path, entry in settle.items() if entry[0] == "d"}
+        self._settle(folders)
+
+    def close(self) -> None:
+        """Remove what has not become whole; folders stay, with their own permissions."""
+        with closing(Descent(self._root)) as descent:
+            for draft in self._places:
+                folder, name = split(draft)
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(name, dir_fd=descent.to(folder))
+        for path in sorted(self._folders, reverse=True):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._settle({path: self._folders[path]})
+
+    def _settle(self, folders: Entries) -> None:
+        restore(self._root, {"settle": folders}, b"")
+        for path in folders:
+            del self._folders[path]
+
+    def _place(self, drafts: list[str]) -> None:
+        with closing(Descent(self._root)) as descent:
+            for draft in drafts:
+                folder, name = split(draft)
+                place = descent.to(folder)
+                _, final = split(self._places[draft])
+                os.rename(name, final, src_dir_fd=place, dst_dir_fd=place)
+                del self._places[draft]
 
 
 def repository_of(path: str) -> str | None:
@@ -88,9 +146,13 @@ def _has_repository(descent: Descent, path: str) -> bool:
 
 
 def _made(folder: Path) -> Path:
-    root = folder.expanduser().resolve()
     try:
+        root = folder.expanduser().resolve()
         root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise WorkspaceError(f"DIR '{folder}' is not a directory. Name another one.") from None
+    except RuntimeError as error:  # links in a circle, or the home of an unknown user
+        raise WorkspaceError(f"DIR '{folder}' cannot be used: {error}. Name another one.") from None
     except OSError as error:
         raise CannotPull(
             f"The folder {str(folder)!r} cannot be made: {error.strerror}. Give another one."
@@ -109,6 +171,13 @@ def _kind(descent: Descent, path: str) -> str:
     folder, name = split(path)
     status = os.stat(name, dir_fd=descent.to(folder), follow_symlinks=False)
     return _KINDS.get(stat.S_IFMT(status.st_mode), "other")
+
+
+def _is_empty(descent: Descent, path: str) -> bool:
+    parent, name = split(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    with opened(name, descent.to(parent), flags) as (folder, _), os.scandir(folder) as listing:
+        return next(listing, None) is None
 
 
 def _is_same(descent: Descent, path: str, entry: Entry) -> bool:

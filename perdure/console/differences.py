@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TypeGuard
 
 from perdure.console.comparison import LONGEST, Difference, Side
+from perdure.sandbox.files.parts import batches
 from perdure.sandbox.inside.index import Entries, Entry, without_time
-from perdure.sandbox.parts import batches
 from perdure.store.files import Files
 
 _Pair = tuple[str, Entry | None, Entry | None]

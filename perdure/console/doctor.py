@@ -15,8 +15,8 @@ from perdure.hosting.home import Home
 from perdure.hosting.server import binary
 from perdure.model.catalog import Catalog
 from perdure.model.local.gguf import find_gguf, require_engine
-from perdure.sandbox.docker import Docker
-from perdure.sandbox.host import Host
+from perdure.sandbox.docker.backend import Docker
+from perdure.sandbox.host.backend import Host
 from perdure.settings import Settings
 from perdure.store.reader import is_made, reading
 

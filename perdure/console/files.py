@@ -2,23 +2,23 @@
 
 import asyncio
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from perdure.console.comparison import Difference, shown
-from perdure.console.destination import CannotPull, Destination, repository_of
+from perdure.console.comparison import Difference, shown, visible
+from perdure.console.destination import CannotPull, Destination, Drafts, repository_of
 from perdure.console.differences import differences
-from perdure.console.display import clean, print_json, say
+from perdure.console.display import print_json, say
 from perdure.errors import StoreError
 from perdure.plain_text import storable
+from perdure.sandbox.files.writing import writing
 from perdure.sandbox.inside.index import Entries, Entry
-from perdure.sandbox.inside.restore import restore
-from perdure.sandbox.writing import writing
 from perdure.settings import Settings
 from perdure.store.files import Files
 from perdure.store.reader import reading
@@ -78,17 +78,19 @@ async def pull(
             await _write(recorded, target)
         except OSError as error:
             raise CannotPull(
-                f"The files cannot all be written into {str(folder)!r}: {error}."
-                " Look at its permissions and at its disk's free space."
+                f"The files cannot all be written into {str(folder)!r}: {error}. Each that is"
+                " there is whole. Look at its permissions and at its disk's free space."
             ) from error
     _report(target, entries)
     return 0
 
 
 async def _write(recorded: Files, target: Destination) -> None:
-    await asyncio.to_thread(target.clear)
-    async for arguments, data in writing(recorded, target.wanted):
-        await asyncio.to_thread(restore, target.root, arguments, data)
+    # Not in a thread, which would go on for a while after Ctrl-C.
+    target.clear()
+    with closing(Drafts(target.root, target.wanted)) as drafts:
+        async for arguments, data in writing(recorded, drafts.entries):
+            drafts.write(arguments, data)
 
 
 @asynccontextmanager
@@ -130,7 +132,7 @@ def _listed(path: str, entry: Entry) -> str:
 
 def _print(difference: Difference) -> None:
     for line in difference.lines():
-        typer.secho(clean(line), fg=_COLOURS.get(line[:1]))
+        typer.secho(visible(line), fg=_COLOURS.get(line[:1]))
 
 
 def _compared(difference: Difference) -> dict[str, Any]:
@@ -155,10 +157,12 @@ def _refusal(target: Destination) -> str:
 
 def _report(target: Destination, entries: Entries) -> None:
     written, every = (
-        sum(entry[0] != "d" for entry in each.values()) for each in (target.wanted, entries)
+        Counter(entry[0] for entry in each.values()) for each in (target.wanted, entries)
     )
-    same = f"; {every - written:,} were there already" if every > written else ""
-    say(f"Wrote {_count(written, 'file')} into {target.root}{same}.")
+    links = f" and {_count(written['l'], 'link')}" if written["l"] else ""
+    there = sum((every - written)[kind] for kind in "fl")
+    same = f"; {there:,} were there already" if there else ""
+    say(f"Wrote {_count(written['f'], 'file')}{links} into {target.root}{same}.")
     if any(map(repository_of, target.wanted)):
         say("The agent could write its .git: look at hooks and config there before you use git.")
 

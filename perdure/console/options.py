@@ -71,14 +71,27 @@ def _valid(kind: type[Input], **fields: Any) -> Input:
         raise typer.BadParameter(message) from None
 
 
-def workspace(folder: Path | None) -> str | None:
+def workspace(text: str | None) -> str | None:
     """The folder's absolute path; its files are copied by the worker."""
-    if folder is None:
+    if text is None:
         return None
-    if not folder.is_dir():
-        what = "is not a directory" if folder.exists() else "does not exist"
-        raise WorkspaceError(f"--workspace '{folder}' {what}. Name a directory.")
+    folder = directory(text, "--workspace")
+    try:
+        if not folder.is_dir():
+            what = "is not a directory" if folder.exists() else "does not exist"
+            raise WorkspaceError(f"--workspace '{folder}' {what}. Name a directory.")
+    except OSError as error:
+        message = f"--workspace '{folder}' cannot be used: {error.strerror}. Name another one."
+        raise WorkspaceError(message) from None
     return str(folder.resolve())
+
+
+def directory(text: str, parameter: str) -> Path:
+    """The path as it is: an empty one would be taken for the current directory."""
+    if not text:
+        message = f"{parameter} '' names no directory. An unset variable? Use . for this one."
+        raise WorkspaceError(message)
+    return Path(text)
 
 
 def output_schema(file: Path | None) -> Any:

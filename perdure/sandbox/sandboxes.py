@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -21,7 +20,7 @@ from perdure.contracts import (
 from perdure.errors import PerdureError, ToolError
 from perdure.hosting.lock import held
 from perdure.sandbox.backend import Backend
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import Sandbox, SandboxError, SandboxLost
 from perdure.store.store import Store
@@ -62,6 +61,8 @@ class Sandboxes:
         self._backends = backends
         self.machine = machine
         self.cluster = cluster
+        self.unasked: list[str] = []
+        """Why some kinds could not be asked for what they have, the last time."""
         self._queue = queue_of(machine)
         self._kind = kind
         self._open: dict[str, Sandbox] = {}
@@ -127,11 +128,14 @@ class Sandboxes:
         await self._remove(place)
 
     async def found(self) -> list[Found]:
-        """Every sandbox of this data directory on this machine, of the kinds that are here."""
+        """Every sandbox of this data directory on this machine, of the kinds that can be asked."""
         found: list[Found] = []
+        self.unasked = []
         for backend in self._backends.values():
-            with suppress(SandboxError, SandboxLost):  # no engine, no sandbox of it
+            try:
                 found += await backend.found()
+            except (SandboxError, SandboxLost) as error:
+                self.unasked.append(str(error))
         return found
 
     async def remove(self, found: Found) -> None:
@@ -196,6 +200,11 @@ class Sandboxes:
         if request.earlier is not None and request.earlier.queue == self._queue:
             return request.earlier.kind
         wanted = spec.kind or self._kind
+        if wanted == "none" and self._kind in STRONGEST_FIRST:
+            raise SandboxError(
+                f"The worker's PERDURE_SANDBOX is '{self._kind}', so that nothing runs unisolated"
+                " here, whoever asks for it. Leave --sandbox out."
+            )
         if wanted != "auto":
             if problem := await self._backends[wanted].problem(spec.image):
                 raise SandboxError(f"The sandbox '{wanted}' cannot be had: {problem}")

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import stat
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,8 @@ import pytest_asyncio
 
 from perdure.console import files
 from perdure.console.destination import CannotPull
-from perdure.errors import StoreError, UnknownRun
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.errors import StoreError, UnknownRun, WorkspaceError
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.inside.index import Changes
 from perdure.settings import Settings
@@ -197,8 +199,7 @@ async def test_a_diff_is_as_git_shows_it(
     assert capsys.readouterr().out == (
         "diff --git a/binary b/binary\n"
         "Binary files a/binary and b/binary differ\n"
-        "diff --git a/folder/empty b/folder/empty\n"
-        "deleted file mode 040755\n"
+        "# deleted folder folder/empty (no part of the patch: git knows no folders)\n"
         "diff --git a/folder/text b/folder/text\n"
         "--- a/folder/text\n"
         "+++ b/folder/text\n"
@@ -260,9 +261,93 @@ async def test_a_diff_can_go_backwards(
     await recorded.step(change)
     await files.diff(recorded.settings, ID, 2, 1, as_json=False)
     printed = capsys.readouterr().out
-    assert "deleted file mode 040755" in printed
+    assert "# deleted folder binary (" in printed
     assert "new file mode 100644\nBinary files /dev/null and b/binary differ" in printed
     assert "Binary files a/binary/long and /dev/null differ" in printed
+
+
+async def test_git_applies_a_diff(
+    recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the files as they were before, which become those afterwards."""
+
+    def prepare(root: Path) -> None:
+        (root / "gone").write_text("x\n")
+        (root / "old name").write_text("moved\n")
+        (root / "windows").write_bytes(b"one\r\ntwo\r\n")
+        (root / "turned").write_text("a file")
+        (root / "opened").mkdir()
+        (root / "opened/file").write_text("x")
+
+    def change(root: Path) -> None:
+        (root / "folder/text").write_text("one\n2\nthree")
+        (root / "folder/text").chmod(0o700)
+        (root / "folder").chmod(0o700)
+        (root / "gone").unlink()
+        (root / "new").mkdir()
+        (root / "old name").rename(root / "new/näme")
+        (root / "new/empty file").touch(0o755)
+        (root / "new/folder").mkdir(0o750)
+        (root / "binary").chmod(0o600)
+        (root / "link").unlink()
+        (root / "link").symlink_to("folder/text")
+        (root / "windows").write_bytes(b"one\r\n2\r\n")
+        (root / "turned").unlink()
+        (root / "turned").symlink_to("gone")
+        (root / "opened/file").unlink()
+        (root / "opened").rmdir()
+        (root / "opened").write_text("now a file\n")
+
+    await recorded.step(prepare)
+    await recorded.step(change)
+    target = tmp_path / "target"
+    await files.pull(recorded.settings, ID, target, 2, force=False)
+    capsys.readouterr()
+    await files.diff(recorded.settings, ID, 2, 3, as_json=False)
+    patch = capsys.readouterr().out
+    assert "# new folder new/folder (no part of the patch: git knows no folders)\n" in patch
+    assert "# folder folder: permissions 0755, now 0700 (no part" in patch
+    assert "# file binary: permissions 0644, now 0600 (no part" in patch
+    _apply(patch, target, "--check")
+    _apply(patch, target)
+    await files.pull(recorded.settings, ID, target, 3, force=False)  # nothing is in conflict
+    assert "Wrote 0 files into" in capsys.readouterr().err
+    assert not (target / "gone").exists()
+    assert not (target / "old name").exists()
+    assert (target / "folder/text").stat().st_mode & stat.S_IXUSR
+    assert (target / "new/empty file").stat().st_mode & stat.S_IXUSR
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("binary", b"\0\2"), ("x", b"\x1b[31m\n"), ("a\nb", b"x\n"), ("y", b"y\n" * 4000)],
+)
+async def test_git_refuses_a_diff_that_is_no_patch(
+    recorded: Recorded,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes,
+) -> None:
+    """Binary, not shown as it is, or too long: it would make something else of the file."""
+    if name == "y":
+        await recorded.step(lambda root: (root / "y").write_text("z\n" * 4000))
+    else:
+        await recorded.step(lambda _: None)
+    await recorded.step(lambda root: (root / name).write_bytes(content))
+    target = tmp_path / "target"
+    await files.pull(recorded.settings, ID, target, 2, force=False)
+    capsys.readouterr()
+    await files.diff(recorded.settings, ID, 2, 3, as_json=False)
+    with pytest.raises(subprocess.CalledProcessError):
+        _apply(capsys.readouterr().out, target, "--check")
+
+
+def _apply(patch: str, folder: Path, *options: str) -> None:
+    """As for a folder that is no repository, wherever it is."""
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    command = ["git", "apply", *options]
+    subprocess.run(command, cwd=folder, input=patch.encode(), env=environment, check=True)
 
 
 async def test_files_are_pulled_as_they_were(
@@ -280,7 +365,7 @@ async def test_files_are_pulled_as_they_were(
     await recorded.step(change)
     target = tmp_path / "some/where"
     assert await files.pull(recorded.settings, ID, target, None, force=False) == 0
-    assert capsys.readouterr().err == f"Wrote 5 files into {target}.\n"
+    assert capsys.readouterr().err == f"Wrote 4 files and 1 link into {target}.\n"
     assert (target / "folder/text").read_text() == "one\ntwo\nthree\n"
     status, original = (root / "folder/text" for root in (target, recorded.root))
     assert status.stat().st_mode == original.stat().st_mode
@@ -386,19 +471,73 @@ async def test_links_of_the_run_are_not_written_through(recorded: Recorded, tmp_
     assert list(outside.iterdir()) == []
 
 
-async def test_a_folder_is_not_replaced_by_a_file(recorded: Recorded, tmp_path: Path) -> None:
+async def test_a_folder_with_something_in_it_is_not_replaced_by_a_file(
+    recorded: Recorded, tmp_path: Path
+) -> None:
     """Not by force either: what is in it would be lost."""
     target = tmp_path / "target"
-    (target / "binary").mkdir(parents=True)
+    (target / "binary/mine").mkdir(parents=True)
     with pytest.raises(CannotPull, match="'binary' is a folder in .* Move it away"):
         await files.pull(recorded.settings, ID, target, None, force=True)
 
 
-async def test_a_folder_that_is_a_file_is_named(recorded: Recorded, tmp_path: Path) -> None:
-    """With the cause."""
+async def test_an_empty_folder_is_replaced_by_force(recorded: Recorded, tmp_path: Path) -> None:
+    """Nothing is lost with it."""
+    target = tmp_path / "target"
+    (target / "binary").mkdir(parents=True)
+    (target / "link").mkdir()
+    assert await files.pull(recorded.settings, ID, target, None, force=False) == 1
+    assert (target / "binary").is_dir()
+    assert await files.pull(recorded.settings, ID, target, None, force=True) == 0
+    assert (target / "binary").read_bytes() == b"\0\1"
+    assert (target / "link").is_symlink()
+
+
+@pytest.mark.parametrize("below", ["", "/below"])
+async def test_a_folder_that_is_a_file_is_a_wrong_command_line(
+    recorded: Recorded, tmp_path: Path, below: str
+) -> None:
+    """With the cause, as for a workspace."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(CannotPull, match="file' cannot be made: File exists"):
-        await files.pull(recorded.settings, ID, tmp_path / "file", None, force=True)
+    folder = Path(f"{tmp_path}/file{below}")
+    with pytest.raises(WorkspaceError, match=f"file{below}' is not a directory. Name another one"):
+        await files.pull(recorded.settings, ID, folder, None, force=True)
+
+
+async def test_links_in_a_circle_are_a_wrong_command_line(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    """As is the home of nobody."""
+    (tmp_path / "loop").symlink_to("loop")
+    for folder in (tmp_path / "loop", tmp_path / "loop/below", Path("~nobody-of-that-name/x")):
+        with pytest.raises(WorkspaceError, match="cannot be used: .*Name another one"):
+            await files.pull(recorded.settings, ID, folder, None, force=True)
+
+
+async def test_without_space_nothing_half_written_is_left(
+    recorded: Recorded, tmp_path: Path
+) -> None:
+    """A file of the user's is what it was, by force too; a limit stands for the full disk."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "large").write_text("mine")
+    (target / "large").chmod(0o640)
+    await recorded.step(lambda root: (root / "large").write_bytes(os.urandom(3_000_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        with pytest.raises(CannotPull, match=r"cannot all be written into .* is whole"):
+            await files.pull(recorded.settings, ID, target, None, force=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (target / "large").read_text() == "mine"
+    assert stat.S_IMODE((target / "large").stat().st_mode) == 0o640
+    left = {str(each.relative_to(target)) for each in target.rglob("*") if not each.is_dir()}
+    assert stat.S_IMODE((target / "folder/empty").stat().st_mode) == 0o755
+    assert left <= {"large", "binary", "link", "folder/text"}
+    assert all(each.stat().st_size for each in target.rglob("*") if each.is_file())
+    assert await files.pull(recorded.settings, ID, target, None, force=True) == 0
+    assert (target / "large").stat().st_size == 3_000_000
 
 
 @pytest.mark.parametrize("path", ["../escaped", "/escaped", "a/../../escaped", "./escaped", ""])

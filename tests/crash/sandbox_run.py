@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import uuid4
 
 from perdure.contracts import ActInput, CloseSandbox, Observation, Place, SandboxSpec
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.inside.index import Entries
 from perdure.sandbox.machine import machine_of
 from perdure.sandbox.sandboxes import queue_of

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from perdure.contracts import Place
-from perdure.sandbox.docker_recipe import container_name
+from perdure.sandbox.docker.recipe import container_name
 from perdure.sandbox.machine import machine_of
 from perdure.sandbox.sandboxes import queue_of
 from perdure.secrets import Secrets

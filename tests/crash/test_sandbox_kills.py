@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from perdure.sandbox.host import Host
+from perdure.sandbox.host.backend import Host
 from tests.crash.sandbox_run import StoredRun, stored_run
 from tests.crash.sandbox_trial import EACH, RUNNING, KillTrial, Verdict
 

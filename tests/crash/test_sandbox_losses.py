@@ -9,8 +9,8 @@ import docker
 import pytest
 import pytest_asyncio
 
-from perdure.sandbox.docker_recipe import container_name, volume_names
-from perdure.sandbox.host import Host
+from perdure.sandbox.docker.recipe import container_name, volume_names
+from perdure.sandbox.host.backend import Host
 from perdure.sandbox.inside.holder import Holder
 from perdure.sandbox.sandbox import SandboxLost
 from tests.crash.sandbox_run import StoredRun, stored_run
@@ -191,10 +191,10 @@ async def test_a_stopped_engine_leaves_the_outcome_unknown(
     assert (await docker_run.carry_out("wc -l < count")).startswith("ok: 2\n")
 
 
-async def test_a_sandbox_that_cannot_be_had_any_more_is_no_error_of_a_call_that_began(
+async def test_a_worker_that_is_set_wrong_costs_no_call(
     docker_run: StoredRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its outcome is unknown; of one that has not begun the reason is told."""
+    """Whether it has begun or not, it waits for a worker that is set right."""
     begun, other = await docker_run.add(LONG), await docker_run.add("true")
     worker = docker_run.worker()
     acting = await worker.begin(begun)
@@ -203,7 +203,8 @@ async def test_a_sandbox_that_cannot_be_had_any_more_is_no_error_of_a_call_that_
         await acting
     with monkeypatch.context() as patch:
         patch.setenv("DOCKER_HOST", "ssh://nowhere")
-        worker = docker_run.worker()
-    assert (await worker.act(begun)).status == "unknown"
-    assert "DOCKER_HOST is 'ssh://nowhere'" in await docker_run.told(begun)
-    assert (await worker.act(other)).status == "error"
+        lost = docker_run.worker()
+    for call in (begun, other):
+        with pytest.raises(SandboxLost, match="DOCKER_HOST is 'ssh://nowhere'"):
+            await lost.act(call)
+    assert (await docker_run.worker().act(other)).status == "ok"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.host import Host
+from perdure.sandbox.host.backend import Host
 from perdure.sandbox.inside.holder import Holder
 from perdure.sandbox.sandbox import Command
 from perdure.sandbox.shim import Shim

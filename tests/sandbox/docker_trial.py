@@ -5,7 +5,7 @@ from typing import Self
 from uuid import uuid4
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.docker import Docker
+from perdure.sandbox.docker.backend import Docker
 from perdure.sandbox.sandbox import Command, Outcome, Sandbox
 from perdure.sandbox.shim import Shim
 

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.docker import Docker
+from perdure.sandbox.docker.backend import Docker
 from perdure.sandbox.sandbox import Command
 from tests.sandbox.docker_trial import details
 

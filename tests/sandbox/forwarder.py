@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from perdure.sandbox.docker_engine import Engine
+from perdure.sandbox.docker.engine import Engine
 
 
 @asynccontextmanager

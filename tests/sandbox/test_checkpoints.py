@@ -11,7 +11,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from perdure.errors import WorkspaceError
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.inside.pieces import PIECE
 from perdure.sandbox.sandbox import SandboxLost
@@ -341,7 +341,7 @@ async def test_a_users_folder_may_be_named_by_a_link(store: Store, tmp_path: Pat
         ("{}/none", "is no existing folder on this machine"),
         ("{}/large", "is no existing folder on this machine"),
         ("{}/home", "is the data directory itself; give the folder of a project"),
-        ("{}", "more than 1,048,576 bytes. Check that its files .* `disk_mb` is enough"),
+        ("{}", "more than 1,048,576 bytes. That is the `disk_mb: 1` .* raise it"),
     ],
 )
 async def test_a_folder_that_cannot_be_copied_is_refused(
@@ -354,6 +354,22 @@ async def test_a_folder_that_cannot_be_copied_is_refused(
     with pytest.raises(WorkspaceError, match=sentence):
         await checkpoints.first("r", source.format(tmp_path), 1)
     assert await _rows(store) == ([], [])
+
+
+async def test_a_users_file_that_is_too_large_for_any_sandbox_is_to_be_left_out(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """No `disk_mb` would help; nor above what all files together may ever have."""
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(2**30 + 1)
+    with pytest.raises(WorkspaceError, match=r"one file may have. Give a folder without it"):
+        await checkpoints.first("r", str(tmp_path), 4096)
+    (tmp_path / "huge").unlink()
+    for number in range(9):
+        with (tmp_path / str(number)).open("wb") as file:
+            file.truncate(2**30)
+    with pytest.raises(WorkspaceError, match="No workspace may have more; give a smaller folder"):
+        await checkpoints.first("r", str(tmp_path), 100_000)
 
 
 async def test_what_no_checkpoint_can_hold_is_named_in_the_log(

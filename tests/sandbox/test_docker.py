@@ -13,8 +13,8 @@ import docker
 import pytest
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.docker import Docker
-from perdure.sandbox.docker_recipe import container_name, volume_names
+from perdure.sandbox.docker.backend import Docker
+from perdure.sandbox.docker.recipe import container_name, volume_names
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import Command, SandboxError, SandboxLost
 from tests.sandbox.docker_trial import Trial, details, shell
@@ -256,7 +256,7 @@ async def test_an_image_without_python_is_an_error_with_a_cure(
     ("host", "said", "raised"),
     [
         ("unix:///no/such.sock", "apt install docker.io", SandboxLost),
-        ("ssh://somewhere", "ssh -L", SandboxError),
+        ("ssh://somewhere", "ssh -L", SandboxLost),
     ],
 )
 async def test_an_engine_that_cannot_be_used_is_a_problem_with_a_cure(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from perdure.sandbox.docker_stream import open_stream
+from perdure.sandbox.docker.stream import open_stream
 
 ACCEPTED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 OUT, ERR = 1, 2

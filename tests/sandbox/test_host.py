@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from perdure.sandbox.found import Found
-from perdure.sandbox.host import Host
+from perdure.sandbox.host.backend import Host
 from perdure.sandbox.sandbox import SandboxLost
 from tests.sandbox.boxes import Boxes, shell, unseen, until
 

@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from perdure.contracts import OpenSandbox
+from perdure.sandbox.sandbox import SandboxError
 from perdure.settings import Settings
 from perdure.store.store import Store
 from tests.model.turns import make_run
@@ -53,3 +56,13 @@ async def test_a_folder_with_what_its_agent_locked_is_removed_whole(
     (found,) = await sandboxes.found()
     await sandboxes.remove(found)
     assert not (tmp_path / "sandboxes" / "run").exists()
+
+
+async def test_what_a_worker_isolates_no_request_unisolates(store: Store, tmp_path: Path) -> None:
+    """Whoever can start runs is not thereby its operator."""
+    await store.keep(make_run("run", sandbox={"kind": "none"}))
+    sandboxes = build_sandboxes(Settings(home=tmp_path, sandbox="bwrap"), store)
+    with pytest.raises(SandboxError, match="PERDURE_SANDBOX is 'bwrap'"):
+        await sandboxes.open(OPEN)
+    assert await sandboxes.found() == []
+    await sandboxes.release()

@@ -10,9 +10,9 @@ from sqlalchemy.exc import OperationalError
 
 from perdure.contracts import ActInput, LiveOutput, Observation, Place, SandboxSpec
 from perdure.errors import OutcomeUnknown, ToolError
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
-from perdure.sandbox.folders import Folders
+from perdure.sandbox.host.folders import Folders
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
 from perdure.secrets import Secrets

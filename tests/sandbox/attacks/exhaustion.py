@@ -94,7 +94,7 @@ EXHAUSTION = [
         shell("for d in /tmp /dev/shm; do head -c 60M /dev/zero > $d/x; rm $d/x; done"),
         shows=("No space left",),
     ),
-    Probe("inodes", python(_FILES.format(folder=".")), ended=("disk",), seconds=15),
+    Probe("inodes", python(_FILES.format(folder=".")), ended=("disk",), seconds=15, slow=True),
     Probe(
         "temporary-inodes",
         python(_FILES.format(folder=_TEMPORARY)),

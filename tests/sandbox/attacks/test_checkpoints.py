@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from perdure.sandbox.checkpoints import Checkpoints
+from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint
 from tests.sandbox.attacks.canary import SECRET

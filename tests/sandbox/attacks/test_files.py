@@ -73,23 +73,12 @@ async def test_a_file_that_is_leased_is_not_waited_for(target: Target) -> None:
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         file = os.open("leased", os.O_RDWR | os.O_CREAT)
         fcntl.fcntl(file, 1024, fcntl.F_WRLCK)
-        open("up", "w").close()
-        time.sleep(2)
+        time.sleep(20)
     """)
-    running = asyncio.create_task(target.run(hold))
-    async with asyncio.timeout(5):
-        await _appears(target, "up")
+    async with target.during(hold), asyncio.timeout(5):
         with pytest.raises(ToolError, match="'leased'"):
             await target.shim.operate("read_bytes", {"path": "leased", "limit": 10})
         await target.shim.changes(None)
-    await running
-
-
-async def _appears(target: Target, name: str) -> None:
-    while True:
-        said, _ = await target.shim.operate("list_files", {"path": ".", "pattern": "*", "depth": 1})
-        if name in said.splitlines():
-            return
 
 
 async def test_names_that_are_no_text_are_listed(target: Target) -> None:

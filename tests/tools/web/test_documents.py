@@ -1,6 +1,7 @@
 """Documents from outside, read by the real program that is expendable."""
 
 import asyncio
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -27,8 +28,18 @@ async def refusal(data: bytes, type: str) -> str:
     return str(refused.value)
 
 
+READER = "perdure.tools.web.document_reader"
+
+
 def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    """The programs that read documents; a process of another test may still be there."""
+    return [each for each in psutil.Process().children() if READER in _words(each)]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return process.cmdline()
+    return []
 
 
 async def test_a_page_is_read_as_its_title_and_main_text() -> None:
@@ -142,7 +153,7 @@ async def test_the_program_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     slow = "<table>" + "<tr><td>a<td>b" * 60_000
     reading = asyncio.create_task(text(slow, "text/html"))
-    while not children() or "perdure.tools.web.document_reader" not in children()[0].cmdline():
+    while not children():
         await asyncio.sleep(0.01)
     assert children()[0].environ() == {}
     reading.cancel()

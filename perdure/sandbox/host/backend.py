@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.deletion import delete
-from perdure.sandbox.detached import PATH, connect, start
 from perdure.sandbox.found import Found
+from perdure.sandbox.host.deletion import delete
+from perdure.sandbox.host.detached import PATH, connect, start
+from perdure.sandbox.host.leftovers import MARK, kill_marked
 from perdure.sandbox.inside.holder import Holder, end
-from perdure.sandbox.leftovers import MARK, kill_marked
 from perdure.sandbox.sandbox import SandboxLost
 from perdure.sandbox.shim import Shim
 

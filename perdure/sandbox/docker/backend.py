@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.docker_containers import Containers
-from perdure.sandbox.docker_engine import Engine
-from perdure.sandbox.docker_stream import open_stream
+from perdure.sandbox.docker.containers import Containers
+from perdure.sandbox.docker.engine import Engine
+from perdure.sandbox.docker.stream import open_stream
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.shim import Shim

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.deletion import delete
 from perdure.sandbox.folder import Folder
 from perdure.sandbox.found import Found
+from perdure.sandbox.host.deletion import delete
 
 DETAILS = "folder.json"
 

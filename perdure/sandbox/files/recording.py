@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
+from perdure.sandbox.files.parts import Part, batches, parts
 from perdure.sandbox.inside.index import Changes, identity
 from perdure.sandbox.inside.pieces import digest
-from perdure.sandbox.parts import Part, batches, parts
 from perdure.sandbox.sandbox import Changed
 from perdure.store.files import Files, Point
 from perdure.store.packing import pack, piece

@@ -1,6 +1,7 @@
 """A user's own folder, read as the files with which a run begins."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -25,6 +26,7 @@ class Source:
         self._path = path
         self._private = private
         self._folder = self._checked()
+        self._disk_mb = disk_mb
         self._most = min(disk_mb * 2**20, MOST_BYTES)
 
     async def changes(self, base: str | None) -> Changed | None:
@@ -34,7 +36,7 @@ class Source:
             path, reason = delta["notes"][0]
             raise WorkspaceError(
                 f"The workspace's source {self._path!r} cannot be copied: {path}: {reason}."
-                " Check that its files can be read and that the agent's `disk_mb` is enough."
+                f" {self._cure(reason)}"
             )
         return Changed(identity(base, delta["changes"]), delta["changes"], [])
 
@@ -58,6 +60,18 @@ class Source:
                 " give the folder of a project."
             )
         return Path(os.path.realpath(folder))
+
+    def _cure(self, reason: str) -> str:
+        if reason == os.strerror(errno.EACCES):
+            return "Let the worker's user read it, or give a folder without it."
+        if not reason.endswith(f"more than {self._most:,} bytes"):
+            return "Give a folder without it, or a smaller one."  # a limit that is for all
+        if self._most == MOST_BYTES:
+            return "No workspace may have more; give a smaller folder."
+        return (
+            f"That is the `disk_mb: {self._disk_mb}` of the agent's `sandbox:`;"
+            " raise it, or give a smaller folder."
+        )
 
     def _scan(self) -> Delta:
         private = {_identity(place) for place in self._private if place.exists()}

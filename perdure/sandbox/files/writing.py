@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from perdure.sandbox.files.parts import Part, batches, parts_of
 from perdure.sandbox.inside.index import Entries, Entry
 from perdure.sandbox.inside.pieces import hole
-from perdure.sandbox.parts import Part, batches, parts_of
 from perdure.store.files import Files
 
 

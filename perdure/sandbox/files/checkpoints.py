@@ -10,11 +10,11 @@ from collections.abc import Collection
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from perdure.sandbox.files.recording import Readable, Recording
+from perdure.sandbox.files.source import Source
+from perdure.sandbox.files.writing import writing
 from perdure.sandbox.inside.index import Entries
-from perdure.sandbox.recording import Readable, Recording
 from perdure.sandbox.sandbox import Sandbox
-from perdure.sandbox.source import Source
-from perdure.sandbox.writing import writing
 from perdure.store.files import Files
 from perdure.store.packing import pack
 from perdure.store.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 from docker.types import LogConfig, Mount, Ulimit
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox.docker_engine import Traits
+from perdure.sandbox.docker.engine import Traits
 
 FILES, STATE = "/workspace", "/perdure"
 AGENT = 1000
@@ -77,7 +77,7 @@ def creation(
 
 def state_archive(spec: SandboxSpec, image_environment: list[str]) -> bytes:
     """The shim's program and its configuration, for root alone."""
-    sources = sorted((Path(__file__).parent / "inside").glob("*.py"))
+    sources = sorted((Path(__file__).parents[1] / "inside").glob("*.py"))
     entries: dict[str, bytes | None] = {".": None, "lib": None, "lib/inside": None}
     entries |= {f"lib/inside/{source.name}": source.read_bytes() for source in sources}
     entries["config.json"] = json.dumps(_config(spec, image_environment)).encode()

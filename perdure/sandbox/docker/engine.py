@@ -17,6 +17,8 @@ from perdure.sandbox.sandbox import SandboxError, SandboxLost
 
 _CONFLICT = 409
 _REACH_SECONDS = 10.0
+_SAID = 500
+"""Characters of its words that are repeated: a failure that is too long ends no activity."""
 _ANSWER_SECONDS = 60
 
 
@@ -46,7 +48,7 @@ class Engine:
         """
         if self.host.startswith(("unix://", "tcp://")) and not os.environ.get("DOCKER_TLS_VERIFY"):
             return str(parse_host(self.host))
-        raise SandboxError(
+        raise SandboxLost(  # what is there already waits for a worker that is set right
             f"DOCKER_HOST is '{self.host}', and only engines at unix:// and at tcp:// without TLS"
             " can be used. Forward it to a socket: ssh -L /tmp/docker.sock:/var/run/docker.sock"
             " HOST, and set DOCKER_HOST=unix:///tmp/docker.sock."
@@ -68,7 +70,7 @@ class Engine:
         except APIError as error:
             lost = error.is_server_error() or error.status_code == requests.codes.not_found
             kind = SandboxLost if lost else SandboxError
-            raise kind(f"The Docker engine says: {error.explanation}.") from error
+            raise kind(f"The Docker engine says: {str(error.explanation)[:_SAID]}.") from error
         except (requests.RequestException, DockerException) as error:
             raise SandboxLost(f"The Docker engine at {self.host} is gone: {error}.") from error
 

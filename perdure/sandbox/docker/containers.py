@@ -10,8 +10,8 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from perdure.contracts import SandboxSpec
-from perdure.sandbox import docker_recipe as recipe
-from perdure.sandbox.docker_engine import Engine, is_conflict
+from perdure.sandbox.docker import recipe
+from perdure.sandbox.docker.engine import Engine, is_conflict
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 

@@ -1,0 +1,1 @@
+"""The files of sandboxes: recorded as checkpoints, and written back from them."""
