@@ -5,6 +5,8 @@
 PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
+# Most tests wait for processes; each file stays whole, because it may share a server.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 export UV_PYTHON_DOWNLOADS ?= never
 # Two of the wheels are large: the default of 30 s is short on a slow line.
 export UV_HTTP_TIMEOUT ?= 180
@@ -19,13 +21,13 @@ sync: $(UV) ## Install the locked dependencies into .venv
 	$(UV) sync --frozen --all-extras
 
 test: $(UV) ## Run the tests that take seconds
-	$(RUN) pytest -m "not slow"
+	$(RUN) pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-slow: $(UV) ## Run the tests that take minutes
-	$(RUN) pytest -m slow
+	$(RUN) pytest -m slow $(SIDE_BY_SIDE)
 
 test-all: $(UV) ## Run all tests
-	$(RUN) pytest
+	$(RUN) pytest $(SIDE_BY_SIDE)
 
 lint: $(UV) ## Check the lock file, style and types
 	$(UV) lock --check

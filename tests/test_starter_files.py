@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from perdure.connection import connect
+from perdure.errors import ServerError
 from perdure.hosting.ports import free_port
 from perdure.testing.process import ScriptedModelProcess
 from perdure.testing.replies import call, finish
@@ -217,8 +220,16 @@ def kill_everything(starter: CommandLine, running: Sequence[subprocess.Popen[str
         each.communicate()
 
 
+async def _connected(starter: CommandLine) -> Client:
+    """To the server that is being started again."""
+    while True:
+        host = starter.home.host()
+        assert host is not None
+        with suppress(ServerError):
+            return await connect(host.address)
+        await asyncio.sleep(0.1)
+
+
 async def terminate(starter: CommandLine, workflow_id: str) -> None:
-    host = starter.home.host()
-    assert host is not None
-    client = await connect(host.address)
+    client = await _connected(starter)
     await client.get_workflow_handle(workflow_id).terminate()

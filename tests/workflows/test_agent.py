@@ -271,8 +271,9 @@ async def test_a_paused_run_waits_until_it_is_resumed(app: Application) -> None:
     handle = await app.start()
     await _until_asked(app, 1)
     await handle.execute_update(AgentWorkflow.pause)
-    await asyncio.sleep(0.5)
-    assert (await handle.query(AgentWorkflow.status)).status == "paused"
+    while (await handle.query(AgentWorkflow.status)).status != "paused":
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
     assert len(app.model.requests) == 1
     await handle.execute_update(AgentWorkflow.resume)
     assert (await handle.result()).status == "completed"

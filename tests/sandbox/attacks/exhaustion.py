@@ -76,7 +76,6 @@ EXHAUSTION = [
         python(_ENDLESS_FORKS, seconds=2),
         ended=("time", "memory"),
         kinds=("docker",),
-        slow=True,
     ),
     Probe("python-fork-bomb", python(_FORKS), ended=("processes", "memory"), kinds=("bwrap",)),
     Probe("threads", python(_THREADS), code=1, shows=("start new thread",), kinds=("docker",)),
@@ -94,7 +93,7 @@ EXHAUSTION = [
         shell("for d in /tmp /dev/shm; do head -c 60M /dev/zero > $d/x; rm $d/x; done"),
         shows=("No space left",),
     ),
-    Probe("inodes", python(_FILES.format(folder=".")), ended=("disk",), seconds=15, slow=True),
+    Probe("inodes", python(_FILES.format(folder=".")), ended=("disk",), seconds=15),
     Probe(
         "temporary-inodes",
         python(_FILES.format(folder=_TEMPORARY)),

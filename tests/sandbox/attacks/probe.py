@@ -29,7 +29,6 @@ class Probe:
     seconds: float = 10.0
     """It must have come back after these."""
     kinds: tuple[str, ...] = KINDS
-    slow: bool = False
 
     def check(self, outcome: Outcome) -> None:
         """Raise AssertionError if something else came back."""

@@ -20,7 +20,8 @@ def _cases() -> Iterator[object]:
     for kind in KINDS:
         for probe in PROBES:
             if kind in probe.kinds:
-                marks = [pytest.mark.slow] if probe.slow else []
+                # They slow down whatever runs beside them.
+                marks = [pytest.mark.slow] if probe in EXHAUSTION else []
                 yield pytest.param(kind, probe, id=f"{kind}-{probe.name}", marks=marks)
 
 
