@@ -63,7 +63,7 @@ class Server:
 
     async def _expire(self) -> None:
         needed = monotonic()
-        while monotonic() - needed < self._lease:
+        while monotonic() - needed < self._lease and _is_there():
             await asyncio.sleep(min(self._lease / 4, _LOOK_SECONDS))
             if self._clients or self._steps.running():
                 needed = monotonic()
@@ -75,3 +75,8 @@ class Server:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         self._steps.wake()
+
+
+def _is_there() -> bool:
+    """Whether the sandbox has not been removed, as it may be while its shim is being started."""
+    return Path().stat().st_nlink > 0

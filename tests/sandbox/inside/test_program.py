@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,18 @@ async def test_a_server_that_nobody_needs_ends(tmp_path: Path) -> None:
         assert server.poll() is None
         assert await asyncio.to_thread(server.wait, 10) == 0
         assert json.loads(_first_line(config.parent / "steps" / "s" / "result"))["ended"] == "exit"
+
+
+async def test_a_server_whose_sandbox_is_removed_ends(tmp_path: Path) -> None:
+    """Though a client is connected: as when one is removed while it is being opened."""
+    config = _write(tmp_path, lease_seconds=0.4)
+    with subprocess.Popen([*PROGRAM, "serve", str(config)]) as server:
+        await until(config.parent / "shim.sock")
+        streams = await asyncio.open_unix_connection(config.parent / "shim.sock")
+        client = await Shim.connect(*streams, kind="none")
+        shutil.rmtree(config.parent)
+        assert await asyncio.to_thread(server.wait, 10) == 0
+        await client.close()
 
 
 def _first_line(file: Path) -> bytes:
