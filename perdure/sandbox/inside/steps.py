@@ -131,8 +131,11 @@ class Steps:
         await end(step, self._wait)
 
     def running(self) -> list[Step]:
-        steps = (Step(folder) for folder in self._folder.iterdir())
-        return [step for step in steps if step.is_running]
+        """None when the sandbox itself has been removed."""
+        with suppress(FileNotFoundError):
+            steps = [Step(folder) for folder in self._folder.iterdir()]
+            return [step for step in steps if step.is_running]
+        return []
 
     def wake(self) -> None:
         """A child process has ended: let those who follow one look at once."""
