@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 # Most tests wait for processes; each file stays whole, because it may share a server.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+SIDE_BY_SIDE := -n 3 --dist loadfile
 export UV_PYTHON_DOWNLOADS ?= never
 # Two of the wheels are large: the default of 30 s is short on a slow line.
 export UV_HTTP_TIMEOUT ?= 180

@@ -297,11 +297,13 @@ def test_ctrl_c_keeps_the_run_and_watch_goes_on_with_it(
 
 def _stored_turns(starter: CommandLine) -> int:
     """How many replies the store has committed."""
-    with closing(sqlite3.connect(starter.home.path / "store.db")) as store:
-        try:
+    try:
+        with closing(
+            sqlite3.connect(f"file:{starter.home.path}/store.db?mode=ro", uri=True)
+        ) as store:
             count: int = store.execute("SELECT count(*) FROM turn").fetchone()[0]
-        except sqlite3.OperationalError:  # the tables are not there yet
-            return 0
+    except sqlite3.OperationalError:  # neither file nor table is there yet
+        return 0
     return count
 
 

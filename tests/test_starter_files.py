@@ -223,10 +223,9 @@ def kill_everything(starter: CommandLine, running: Sequence[subprocess.Popen[str
 async def _connected(starter: CommandLine) -> Client:
     """To the server that is being started again."""
     while True:
-        host = starter.home.host()
-        assert host is not None
-        with suppress(ServerError):
-            return await connect(host.address)
+        if host := starter.home.host():
+            with suppress(ServerError):
+                return await connect(host.address)
         await asyncio.sleep(0.1)
 
 

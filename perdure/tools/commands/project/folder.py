@@ -49,6 +49,13 @@ class Folder(NamedTuple):
             return shutil.which(str(self.place / name))
         return shutil.which(name, path=os.pathsep.join(places))
 
+    def owns(self, name: str) -> bool:
+        """Whether the project's own environment has this program or module."""
+        own = self._environment()
+        return own is not None and bool(
+            self.has(f"{own}/bin/{name}") or self.holds(f"{own}/lib/python*/site-packages/{name}")
+        )
+
     def imports(self, module: str) -> bool:
         """Whether the project's Python can import this module."""
         if own := self._environment():

@@ -25,10 +25,10 @@ _ruff, _black = _python_tool("ruff", "format"), _python_tool("black")
 
 
 def _installed(folder: Folder) -> Sequence[str]:
-    has_ruff, has_black = (
-        folder.program(name) or folder.imports(name) for name in ("ruff", "black")
-    )
-    return (_black if has_black and not has_ruff else _ruff)(folder)
+    known = {"ruff": _ruff, "black": _black}
+    own = [name for name in known if folder.owns(name)]
+    here = [name for name in known if folder.program(name) or folder.imports(name)]
+    return known[[*own, *here, "ruff"][0]](folder)
 
 
 def _ruff_settings(folder: Folder) -> str | None:
