@@ -55,7 +55,7 @@ class Sandboxes:
 
         `machine` names this one among all, `cluster` the Temporal server that knows its runs.
         """
-        self._files = locks
+        self._lock_files = locks
         self._store = store
         self._checkpoints = checkpoints
         self._backends = backends
@@ -166,7 +166,7 @@ class Sandboxes:
         }
         backend, spec = self._backends[place.kind], await self._spec(run)
         # Or another worker of this machine might still write files into it when it is in use.
-        async with held(self._files / f"{place.name}.lock", _LONGEST_RESTORE):
+        async with held(self._lock_files / f"{place.name}.lock", _LONGEST_RESTORE):
             sandbox = await backend.open(place.name, spec, details)
             try:
                 if not sandbox.is_ready:
@@ -181,7 +181,7 @@ class Sandboxes:
         async with self._alone(place):
             await self.forget(place)
             await self._backends[place.kind].remove(place.name)
-            (self._files / f"{place.name}.lock").unlink(missing_ok=True)
+            (self._lock_files / f"{place.name}.lock").unlink(missing_ok=True)
 
     def _alone(self, place: Place) -> asyncio.Lock:
         """One task at a time opens or removes it; there is a lock for as long as one needs it."""
