@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from perdure.store.store import Store
 
-pytest_plugins = ["perdure.testing.fixtures"]
+pytest_plugins = ["perdure.testing.fixtures", "tests.engine"]
 
 POSTGRES = "PERDURE_TEST_POSTGRES"
 

@@ -15,7 +15,6 @@ from perdure.testing.script import ChatRequest
 from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.registry import Registry
 from tests.office import Office, files_of, opened
-from tests.sandbox.conftest import docker_image, engine  # noqa: F401 - fixtures
 from tests.tools.loopback import Loopback, reply
 from tests.tools.web.pages import make_pdf
 

@@ -16,7 +16,6 @@ from perdure.connection import connect
 from perdure.testing.replies import call, finish
 from perdure.testing.scripted_model import ScriptedModel
 from tests.command_line import CommandLine, environment_for, until
-from tests.sandbox.conftest import docker_image, engine  # noqa: F401 - fixtures
 
 # Its own variables, and those of every process that it can see, the worker's among them where
 # nothing isolates; then a while in which what was printed is in the heartbeats.
