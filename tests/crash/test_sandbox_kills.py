@@ -52,6 +52,7 @@ async def test_plain_commands_are_repeated(run: StoredRun) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_two_hundred_commands_under_random_kills(run: StoredRun) -> None:
     """At least sixty kills, half of them while a command runs; each step's files are recorded."""
     verdict = await KillTrial(run, 200, "once").carry_out(MANY)
@@ -64,6 +65,7 @@ async def test_two_hundred_commands_under_random_kills(run: StoredRun) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_plain_commands_under_random_kills(run: StoredRun) -> None:
     """The control: most of those that are killed while they run take effect twice."""
     verdict = await KillTrial(run, 100, "plain").carry_out(MANY)

@@ -123,10 +123,14 @@ class Site:
 
 
 @pytest_asyncio.fixture
-async def site(temporal: tuple[WorkflowEnvironment, str], tmp_path: Path) -> AsyncIterator[Site]:
+async def site(
+    temporal: tuple[WorkflowEnvironment, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Site]:
     """A site without any worker yet."""
     address = temporal[0].client.service_client.config.target_host
     client = await in_namespace(address, f"site-{uuid4().hex[:8]}")
+    monkeypatch.setenv("TEMPORAL_ADDRESS", address)
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", client.namespace)
     store = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
     await store.migrate()
     async with ScriptedModel(SCRIPT) as model:
