@@ -9,8 +9,8 @@ from perdure.model.reply import RequestedCall
 from perdure.model.transcript import ChatMessage, Exchange, result_text, shown_text
 from perdure.plain_text import storable
 from perdure.store.tables import StoredEntry, Turn
-from perdure.tools.offer import Offer
 from perdure.tools.references import with_references
+from perdure.tools.registry import Offer
 
 
 class NotAStep(Exception):

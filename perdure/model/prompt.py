@@ -14,7 +14,7 @@ from perdure.model.local.examples import INSTRUCTIONS, example_messages
 from perdure.model.reply import EMPTY, RequestedCall, find_problem
 from perdure.model.transcript import ChatMessage, Exchange, native_messages
 from perdure.tools.arguments import parse
-from perdure.tools.offer import Offer
+from perdure.tools.registry import Offer
 
 _RULES = (
     "Work step by step with the tools until the task is done, then call finish with your answer."

@@ -21,8 +21,8 @@ from perdure.plain_text import storable
 from perdure.store.store import Store
 from perdure.store.tables import Run, StoredEntry, Turn, id_of
 from perdure.tools.control import CONTROL_NAMES
-from perdure.tools.offer import Offer, offers
-from perdure.tools.registry import Registry
+from perdure.tools.offer import offers
+from perdure.tools.registry import Offer, Registry
 
 _BRIEFS_KEPT = 1_000
 _FAULT_CHARACTERS = 1_000

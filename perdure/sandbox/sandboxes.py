@@ -29,6 +29,7 @@ from perdure.store.tables import StoredEntry, id_of
 Kind = Literal["docker", "bwrap", "none", "folder"]
 
 STRONGEST_FIRST: tuple[Kind, ...] = ("docker", "bwrap")
+_STRONGER: dict[Kind, tuple[Kind, ...]] = {"bwrap": ("docker",), "folder": STRONGEST_FIRST}
 SECONDS_UNTOUCHED = 600
 """A sandbox this young is not taken for an orphan: its run's own worker looks after it."""
 
@@ -225,9 +226,9 @@ class Sandboxes:
         return f"{request.run}-{int(number or 1) + 1}"
 
     async def _tell(self, run: str, place: Place, spec: SandboxSpec) -> None:
-        text = _described(
-            place, spec, [await self._backends[k].problem(spec.image) for k in STRONGEST_FIRST]
-        )
+        unusable = _STRONGER.get(place.kind, ())
+        problems = [await self._backends[kind].problem(spec.image) for kind in unusable]
+        text = _described(place, spec, problems)
         entry = StoredEntry(
             # Of the kind too: the engine may be gone when a lost opening is tried again.
             id=id_of("e", f"{place.name}:{place.queue}:{place.kind}"),

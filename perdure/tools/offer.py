@@ -1,26 +1,10 @@
 """What a model is offered: the common face of tools and control tools."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 from perdure.contracts import AgentSpec
 from perdure.tools.control import WAIT, finish_tool
-from perdure.tools.registry import Registry
-
-
-class Offer(Protocol):
-    """Something that a model may call, whoever carries it out."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def description(self) -> str: ...
-
-    @property
-    def parameters(self) -> dict[str, Any]: ...
-
-    def check(self, arguments: str) -> dict[str, Any]: ...
+from perdure.tools.registry import Offer, Registry
 
 
 def offers(registry: Registry, spec: AgentSpec, allowed: Sequence[str] | None) -> dict[str, Offer]:

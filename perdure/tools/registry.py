@@ -15,8 +15,8 @@ from perdure.tools.tool import Replay, Tool, ToolContext
 GROUP = "perdure.tools"
 
 
-class AnyTool(Protocol):
-    """The face of a tool: a function of this process (`Tool`) or one of a server (`McpTool`)."""
+class Offer(Protocol):
+    """Something that a model may call, whoever carries it out."""
 
     @property
     def name(self) -> str: ...
@@ -27,10 +27,14 @@ class AnyTool(Protocol):
     @property
     def parameters(self) -> dict[str, Any]: ...
 
+    def check(self, arguments: str) -> dict[str, Any]: ...
+
+
+class AnyTool(Offer, Protocol):
+    """The face of a tool: a function of this process (`Tool`) or one of a server (`McpTool`)."""
+
     @property
     def replay(self) -> Replay: ...
-
-    def check(self, arguments: str) -> dict[str, Any]: ...
 
     async def call(self, context: ToolContext, arguments: dict[str, Any]) -> str: ...
 

@@ -10,7 +10,7 @@ import pytest
 from perdure.model.json_step import NotAStep, instructions, json_messages, read_step, schema
 from perdure.model.transcript import LOST, Exchange
 from perdure.tools.control import WAIT, finish_tool
-from perdure.tools.offer import Offer
+from perdure.tools.registry import Offer
 from tests.model.turns import make_call, make_entry, make_result, make_turn
 
 ADDRESS = {

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from perdure.sandbox.sandbox import Outcome, SandboxError, SandboxLost
+from perdure.sandbox.shim import Shim
 from tests.sandbox.boxes import Boxes, shell, unseen, until
 
 COUNTED = "echo begun; echo x >> count; while [ ! -e go ]; do sleep 0.02; done; echo done"
@@ -124,14 +125,20 @@ async def test_a_killed_client_costs_nothing(boxes: Boxes) -> None:
     assert _went_well(boxes, await recovered)
 
 
-async def test_a_killed_server_costs_nothing(boxes: Boxes) -> None:
-    """After kill -9 of the shim a new one attaches to the command, which ran once."""
+async def _cut_off(boxes: Boxes) -> Shim:
+    """The client of a shim that was killed -9 in the middle of the counted command."""
     first = await boxes.open()
     cut = asyncio.create_task(first.run(STEP, shell(COUNTED), unseen))
     await until(boxes.file("count"))
     await boxes.kill(boxes.server)
     with pytest.raises(SandboxLost):
         await cut
+    return first
+
+
+async def test_a_killed_server_costs_nothing(boxes: Boxes) -> None:
+    """After kill -9 of the shim a new one attaches to the command, which ran once."""
+    first = await _cut_off(boxes)
     second = await boxes.open()
     assert second.incarnation != first.incarnation
     recovered = asyncio.create_task(second.run(STEP, shell(COUNTED), unseen))
@@ -142,12 +149,7 @@ async def test_a_killed_server_costs_nothing(boxes: Boxes) -> None:
 
 async def test_a_command_that_ends_while_no_server_lives_is_recovered(boxes: Boxes) -> None:
     """Its supervisor needs nobody."""
-    first = await boxes.open()
-    cut = asyncio.create_task(first.run(STEP, shell(COUNTED), unseen))
-    await until(boxes.file("count"))
-    await boxes.kill(boxes.server)
-    with pytest.raises(SandboxLost):
-        await cut
+    await _cut_off(boxes)
     boxes.file("go").touch()
     while boxes.supervisor(STEP).is_running:
         await asyncio.sleep(0.01)
@@ -210,12 +212,7 @@ async def test_a_stopped_command_is_dead_before_that_is_said(boxes: Boxes) -> No
 
 async def test_a_new_server_can_stop_what_an_old_one_began(boxes: Boxes) -> None:
     """It knows the supervisor by the folder that it holds."""
-    first = await boxes.open()
-    cut = asyncio.create_task(first.run(STEP, shell(COUNTED), unseen))
-    await until(boxes.file("count"))
-    await boxes.kill(boxes.server)
-    with pytest.raises(SandboxLost):
-        await cut
+    await _cut_off(boxes)
     second = await boxes.open()
     running = asyncio.create_task(second.run(STEP, shell(COUNTED), unseen))
     await asyncio.sleep(0.1)
