@@ -14,8 +14,18 @@ THINK_QUEUE = "perdure-think"
 ACT_QUEUE = "perdure-act"
 
 _NAME = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-FINISH, WAIT = "finish", "wait"
+FINISH, WAIT, DELEGATE = "finish", "wait", "delegate"
 """The control tools, which the workflow carries out itself."""
+SEND_MESSAGE = "send_message"
+ASSIGN, LIST_TASKS, WAIT_FOR_TASKS, CANCEL_TASKS = (
+    "assign",
+    "list_tasks",
+    "wait_for_tasks",
+    "cancel_tasks",
+)
+MEMBERS_TOOLS = (SEND_MESSAGE,)
+LEADS_TOOLS = (ASSIGN, LIST_TASKS, WAIT_FOR_TASKS, CANCEL_TASKS)
+"""Control tools of a team's members, and those that only its lead has: the team answers them."""
 
 _LABEL = Field(default=None, min_length=1, max_length=200)
 """Something that runs are found by in Temporal."""
@@ -72,6 +82,16 @@ class Usage(Contract):
         )
 
 
+class Spent(Contract):
+    """What a run used up, together with everything below it in the tree of runs."""
+
+    steps: int = 0
+    usage: Usage = Usage()
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(steps=self.steps + other.steps, usage=self.usage + other.usage)
+
+
 class Limits(PublicContract):
     """Where a run ends gracefully. None means no limit of that kind."""
 
@@ -125,6 +145,85 @@ class AgentSpec(PublicContract):
     """JSON Schema of the answer that `finish` must carry; None for an answer in plain text."""
 
 
+class Argument(Contract):
+    """A text that an agent wrote. It stays in the store: in an argument of a call of a turn."""
+
+    turn: str
+    call: str
+    path: tuple[str | int, ...]
+    """Where in the call's arguments, such as `("tasks", 2, "task")`."""
+
+
+class Answer(Contract):
+    """The answer of a run that has ended. It stays in the store."""
+
+    run: str
+
+
+class Quote(Contract):
+    """A text of the store that is shown at some place: only this pointer crosses the history."""
+
+    text: Argument | Answer
+    label: str = ""
+    """A line above it."""
+
+
+class Place(Contract):
+    """Where a run's sandbox is: on one machine, whose workers serve a task queue of its own."""
+
+    queue: str
+    kind: Literal["docker", "bwrap", "none", "folder"]
+    """`folder`: files only, where no command is to run or nothing would isolate it."""
+    name: str
+    """Of the sandbox: the run's id, numbered when the run had to move to another machine."""
+
+
+class Parcel(Contract):
+    """One thing that a team delivers to a member."""
+
+    kind: Literal["message", "reply", "pause", "resume"]
+    text: str = ""
+    quotes: tuple[Quote, ...] = ()
+    ask: int = 0
+    """For a reply: the number of the `Ask` that it answers."""
+    is_ok: bool = True
+    """For a reply: whether what was asked for was done."""
+
+
+class Seat(Contract):
+    """A run's place in a team, which is the workflow `Origin.parent`."""
+
+    member: str
+    """Such as `coder-2`."""
+    kind: str
+    """Such as `coder`: members of one kind take each other's tasks."""
+    is_lead: bool = False
+    task: str = ""
+    """In the team's ledger; empty for the lead."""
+    received: int = 0
+    """So many parcels were delivered to the member's earlier runs."""
+    parcels: tuple[Parcel, ...] = ()
+    """Those that wait for this run, in order: they count as received."""
+    restarted: str = ""
+    """Why the run before this one ended, when it is the same task that goes on from its head."""
+    commons: str | None = None
+    """The run whose files all members share; None gives each member its own."""
+    place: Place | None = None
+    """Where the shared files are."""
+
+
+class Origin(Contract):
+    """Whose child a run is: filled in by the workflow that starts it."""
+
+    parent: str
+    """The workflow's id."""
+    depth: int
+    """1 for a child of a run or team that somebody outside started."""
+    task: Argument | None = None
+    """The whole task, of which the request has the beginning."""
+    seat: Seat | None = None
+
+
 class AgentRequest(PublicContract):
     """One task for one agent: the input of `AgentWorkflow`."""
 
@@ -141,6 +240,8 @@ class AgentRequest(PublicContract):
     sandbox: SandboxKind | None = None
     """Instead of the kind that the agent names."""
     output_schema: dict[str, Any] | None = None
+    origin: Origin | None = None
+    """Filled in by the workflow that starts this one as its child; leave it out."""
     progress: "Progress | None" = None
     """Filled in by the workflow itself when it continues as new; leave it out."""
 
@@ -153,6 +254,8 @@ class Entry(Contract):
     call: str | None = None
     """For a result: the id of the tool call that it answers."""
     text: str | None = None
+    quotes: tuple[Quote, ...] = ()
+    """Texts of the store that follow it."""
 
 
 class OpenRun(Contract):
@@ -161,16 +264,6 @@ class OpenRun(Contract):
     run: str
     workflow_id: str
     request: AgentRequest
-
-
-class Place(Contract):
-    """Where a run's sandbox is: on one machine, whose workers serve a task queue of its own."""
-
-    queue: str
-    kind: Literal["docker", "bwrap", "none", "folder"]
-    """`folder`: files only, where no command is to run or nothing would isolate it."""
-    name: str
-    """Of the sandbox: the run's id, numbered when the run had to move to another machine."""
 
 
 class OpenSandbox(Contract):
@@ -205,6 +298,10 @@ class RunPlan(Contract):
     task_preview: str
     executes: bool = False
     """Whether the agent has a tool that runs commands."""
+    most_children: int = 0
+    """So many runs it may delegate to at once; 0 where it is too deep in the tree for any."""
+    delegates: bool = False
+    """Whether the agent has the tool `delegate`."""
 
 
 class ThinkInput(Contract):
@@ -253,6 +350,8 @@ class ActInput(Contract):
     turn: str
     call: str
     place: Place
+    owner: str | None = None
+    """The run whose files the place holds, where they are not this run's own."""
 
 
 class Observation(Contract):
@@ -287,6 +386,7 @@ class AgentResult(Contract):
     """For every status but `completed`: what happened and what to do, in a sentence."""
     head: str | None
     steps: int
+    """With those of the runs below it, as `usage`."""
     usage: Usage
 
 
@@ -304,6 +404,42 @@ class Message(PublicContract):
     sender: str = Field(default="user", max_length=64)
 
 
+class Ask(Contract):
+    """Signal `ask` of a member to its team: a call that the team answers by a delivery."""
+
+    member: str
+    run: str
+    """The member's workflow id: a run that the team knows no more is not answered."""
+    number: int
+    """1, 2, …: a member asks one thing at a time."""
+    tool: str
+    """One of the team's control tools, or `finish`: may the lead end now?"""
+    turn: str
+    call: str
+    arguments: dict[str, Any]
+
+
+class Delivery(Contract):
+    """Signal `deliver` to a member: parcels in the order in which the team took them in."""
+
+    first: int
+    """The first one's number; a member's parcels are numbered from 1 through all of its runs."""
+    parcels: tuple[Parcel, ...]
+
+
+class Report(Contract):
+    """Signal `report` of a member to its team: its run has ended, and left nothing behind."""
+
+    member: str
+    workflow_id: str
+    run: str | None
+    """None for one that could not even be opened."""
+    result: AgentResult
+    """Only the beginning of its answer."""
+    read: int
+    """The number of the last parcel that was shown to the model."""
+
+
 class Progress(Contract):
     """What a run carries through continue-as-new: a pointer and a few counters."""
 
@@ -318,6 +454,11 @@ class Progress(Contract):
     last_step: str
     recent: tuple[str, ...]
     place: Place | None = None
+    below: Spent = Spent()
+    children: int = 0
+    asked: int = 0
+    received: int = 0
+    read: int = 0
 
 
 class RunState(Contract):
