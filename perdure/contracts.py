@@ -26,6 +26,8 @@ ASSIGN, LIST_TASKS, WAIT_FOR_TASKS, CANCEL_TASKS = (
 MEMBERS_TOOLS = (SEND_MESSAGE,)
 LEADS_TOOLS = (ASSIGN, LIST_TASKS, WAIT_FOR_TASKS, CANCEL_TASKS)
 """Control tools of a team's members, and those that only its lead has: the team answers them."""
+HAND_OVER = "hand_over"
+"""No tool: what a lead asks when it has to end, so that its team ends first."""
 
 _LABEL = Field(default=None, min_length=1, max_length=200)
 """Something that runs are found by in Temporal."""
@@ -105,6 +107,16 @@ class Limits(PublicContract):
         """These limits, with the ones left open taken from `defaults`."""
         return defaults.model_copy(update=self.model_dump(exclude_none=True))
 
+    def within(self, others: "Limits") -> "Limits":
+        """Of each kind the smaller limit."""
+        both = others.model_dump(exclude_none=True)
+        return self.model_copy(
+            update={
+                name: limit if (own := getattr(self, name)) is None else min(own, limit)
+                for name, limit in both.items()
+            }
+        )
+
 
 SandboxKind = Literal["auto", "docker", "bwrap", "none"]
 
@@ -168,6 +180,20 @@ class Quote(Contract):
     """A line above it."""
 
 
+class Entry(Contract):
+    """Something the model is shown before it thinks: stored under `id`, or given here as `text`."""
+
+    kind: Literal["task", "result", "message", "notice"]
+    id: str | None = None
+    call: str | None = None
+    """For a result: the id of the tool call that it answers."""
+    text: str | None = None
+    quotes: tuple[Quote, ...] = ()
+    """Texts of the store that follow it."""
+    key: str | None = None
+    """Names it when it may come more than once: shown to the model only the first time."""
+
+
 class Place(Contract):
     """Where a run's sandbox is: on one machine, whose workers serve a task queue of its own."""
 
@@ -181,13 +207,16 @@ class Place(Contract):
 class Parcel(Contract):
     """One thing that a team delivers to a member."""
 
-    kind: Literal["message", "reply", "pause", "resume"]
+    kind: Literal["message", "reply", "pause", "resume", "end"]
+    """`end`: say the last words now; `text` says why."""
     text: str = ""
     quotes: tuple[Quote, ...] = ()
     ask: int = 0
     """For a reply: the number of the `Ask` that it answers."""
     is_ok: bool = True
     """For a reply: whether what was asked for was done."""
+    key: str | None = None
+    """For a message: names it among all of the team's."""
 
 
 class Seat(Contract):
@@ -204,8 +233,12 @@ class Seat(Contract):
     """So many parcels were delivered to the member's earlier runs."""
     parcels: tuple[Parcel, ...] = ()
     """Those that wait for this run, in order: they count as received."""
+    needs: tuple[Quote, ...] = ()
+    """The results that the task builds on."""
     restarted: str = ""
     """Why the run before this one ended, when it is the same task that goes on from its head."""
+    unshown: tuple[Entry, ...] = ()
+    """The results that the run before this one did not come to show its model."""
     commons: str | None = None
     """The run whose files all members share; None gives each member its own."""
     place: Place | None = None
@@ -221,6 +254,8 @@ class Origin(Contract):
     """1 for a child of a run or team that somebody outside started."""
     task: Argument | None = None
     """The whole task, of which the request has the beginning."""
+    model: str | None = None
+    """For an agent that names none."""
     seat: Seat | None = None
 
 
@@ -244,18 +279,6 @@ class AgentRequest(PublicContract):
     """Filled in by the workflow that starts this one as its child; leave it out."""
     progress: "Progress | None" = None
     """Filled in by the workflow itself when it continues as new; leave it out."""
-
-
-class Entry(Contract):
-    """Something the model is shown before it thinks: stored under `id`, or given here as `text`."""
-
-    kind: Literal["task", "result", "message", "notice"]
-    id: str | None = None
-    call: str | None = None
-    """For a result: the id of the tool call that it answers."""
-    text: str | None = None
-    quotes: tuple[Quote, ...] = ()
-    """Texts of the store that follow it."""
 
 
 class OpenRun(Contract):
@@ -410,13 +433,17 @@ class Ask(Contract):
     member: str
     run: str
     """The member's workflow id: a run that the team knows no more is not answered."""
+    execution: str
+    """Temporal's id of the execution: another one after a reset, or after continue-as-new."""
     number: int
     """1, 2, …: a member asks one thing at a time."""
     tool: str
-    """One of the team's control tools, or `finish`: may the lead end now?"""
+    """One of the team's; the lead may also ask `finish` (may it end now?) and `hand_over`."""
     turn: str
     call: str
     arguments: dict[str, Any]
+    read: int
+    """The number of the last parcel that was shown to the model."""
 
 
 class Delivery(Contract):
@@ -438,6 +465,8 @@ class Report(Contract):
     """Only the beginning of its answer."""
     read: int
     """The number of the last parcel that was shown to the model."""
+    unshown: tuple[Entry, ...] = ()
+    """The results of calls that were not shown to it any more."""
 
 
 class Progress(Contract):

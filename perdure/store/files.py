@@ -41,9 +41,9 @@ class Files:
         self._store = store
         self._engine = store.engine
 
-    async def keep(self, *rows: SQLModel) -> None:
-        """Commit the rows together; of an id that is there already the first stays."""
-        await self._store.add(*rows)
+    async def keep(self, *rows: SQLModel) -> frozenset[str]:
+        """Commit the rows together; returns the ids that were new, of others the first stays."""
+        return await self._store.add(*rows)
 
     async def missing(self, digests: Iterable[str]) -> set[str]:
         """Those of which there is no piece."""
@@ -69,6 +69,19 @@ class Files:
             row = (await session.exec(query)).first()
         return Point(*row) if row else None
 
+    async def latest(self, team: str, member: str) -> Point | None:
+        """The newest checkpoint of the newest of the member's runs that has one."""
+        query = (
+            _columns()
+            .join(Run, col(Run.id) == col(Checkpoint.run_id))
+            .where(col(Run.team) == team, col(Run.member) == member)
+            .order_by(col(Run.created_at).desc(), col(Checkpoint.created_at).desc())
+            .limit(1)
+        )
+        async with AsyncSession(self._engine) as session:
+            row = (await session.exec(query)).first()
+        return Point(*row) if row else None
+
     async def at(self, run_id: str, step: int) -> Point | None:
         """The last checkpoint of that step or one before; 0 is before the first.
 
@@ -86,22 +99,30 @@ class Files:
         return found
 
     async def before(self, head: str) -> Point | None:
-        """The last checkpoint on the way to the turn `head`, whichever run made it."""
+        """The last checkpoint on the way to the turn `head`, whichever run's files it is of."""
         path = await self._store.path(head)
         turns, runs = [turn.id for turn in path], {turn.run_id for turn in path}
-        on_the_way = col(Checkpoint.turn_id).is_(None) | col(Checkpoint.turn_id).in_(turns)
-        query = _columns().where(col(Checkpoint.run_id).in_(runs), on_the_way)
+        began = col(Checkpoint.turn_id).is_(None) & col(Checkpoint.run_id).in_(runs)
+        on_the_way = began | col(Checkpoint.turn_id).in_(turns)
+        # A member of a team may have worked on files that are the team's.
+        teams = select(Run.team).where(col(Run.id).in_(runs))
+        owners = select(Run.id).where(col(Run.workflow_id).in_(teams))
+        owned = col(Checkpoint.run_id).in_(runs) | col(Checkpoint.run_id).in_(owners)
+        query = _columns().where(owned, on_the_way)
         async with AsyncSession(self._engine) as session:
             newest = query.order_by(col(Checkpoint.created_at).desc()).limit(1)
             row = (await session.exec(newest)).first()
         return Point(*row) if row else None
 
     async def entries(self, point: Point | None) -> Entries:
-        """All that the state has: the changes of each checkpoint on the way to it."""
+        """All that the state has."""
+        return await self.recorded(point.id) if point else {}
+
+    async def recorded(self, checkpoint_id: str) -> Entries:
+        """The state of that checkpoint: the changes of each one on the way to it."""
         entries: Entries = {}
-        if point is not None:
-            for packed in await self._changes(point.id):
-                entries = fold(entries, unpack(packed))
+        for packed in await self._changes(checkpoint_id):
+            entries = fold(entries, unpack(packed))
         return entries
 
     async def _changes(self, checkpoint_id: str) -> Sequence[bytes]:

@@ -1,5 +1,6 @@
 """Bringing the database to this version's schema, once, however many workers start together."""
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -12,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from perdure.errors import StoreError
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = asyncio.Lock()
+"""Alembic keeps what it works on in globals of the process."""
 _ADVISORY_LOCK = 7_310_517_083  # any number, as long as it is always the same
 
 
 async def migrate(engine: AsyncEngine) -> None:
     """Apply what is missing; raises StoreError for a database from a newer version of Perdure."""
     try:
-        async with engine.connect() as connection:
+        async with _ONE_AT_A_TIME, engine.connect() as connection:
             await connection.run_sync(_upgrade)
             await connection.commit()
     except StoreError:

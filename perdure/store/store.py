@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar, cast
 
 from cachetools import LRUCache
-from sqlalchemy import Table, func
+from sqlalchemy import Select, Table, func
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -85,9 +85,9 @@ class Store:
                 self._remember(new)
         return row if row.id in added else await self._get(type(row), row.id) or row
 
-    async def add(self, *rows: SQLModel) -> None:
-        """Commit the rows together; of an id that is there already the first stays."""
-        await self._writer.add(*rows)
+    async def add(self, *rows: SQLModel) -> frozenset[str]:
+        """Commit the rows together; returns the ids that were new, of others the first stays."""
+        return await self._writer.add(*rows)
 
     async def claim(self, key: str, run_id: str, detail: dict[str, Any]) -> dict[str, Any] | None:
         """Mark that the effect `key` begins; an earlier mark's detail, or None for the first."""
@@ -161,21 +161,17 @@ class Store:
             run = (await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))).first()
         return run or _unknown_run(workflow_id)
 
-    async def runs(self, limit: int | None) -> list[RunSummary]:
-        """The newest runs, newest first, with what their turns add up to; None gives all."""
+    async def runs(self, limit: int | None, *, tops: bool = False) -> list[RunSummary]:
+        """The newest runs, newest first; None gives all, `tops` only those without a parent."""
         newest = select(Run.id).order_by(col(Run.created_at).desc()).limit(limit)
-        last_turn = (
-            select(Turn.id)
-            .where(Turn.run_id == Run.id)
-            .order_by(col(Turn.created_at).desc())
-            .limit(1)
-            .correlate(Run)
-            .scalar_subquery()
-        )
+        return await self.summaries(newest.where(col(Run.parent).is_(None)) if tops else newest)
+
+    async def summaries(self, ids: Select[Any]) -> list[RunSummary]:
+        """The runs whose ids this query gives, newest first, with what their turns add up to."""
         query = (
             select(  # type: ignore[call-overload] # SQLModel types at most four columns
                 Run,
-                last_turn,
+                last_turn(),
                 func.count(col(Turn.id)),
                 func.coalesce(func.sum(Turn.input_tokens), 0),
                 func.coalesce(func.sum(Turn.output_tokens), 0),
@@ -183,7 +179,7 @@ class Store:
                 func.count(col(Turn.cost_usd)),
             )
             .outerjoin(Turn, col(Turn.run_id) == col(Run.id))
-            .where(col(Run.id).in_(newest))
+            .where(col(Run.id).in_(ids))
             .group_by(col(Run.id))
             .order_by(col(Run.created_at).desc())
         )
@@ -252,6 +248,12 @@ class Store:
     def _remember(self, row: SQLModel | None) -> None:
         if isinstance(row, Turn | StoredEntry | Run) and _size(row) <= _CACHED_ROW_CHARACTERS:
             self._recent[row.id] = row
+
+
+def last_turn() -> Any:
+    """The id of the newest turn of the run that a query is about."""
+    turn = select(Turn.id).where(Turn.run_id == Run.id).order_by(col(Turn.created_at).desc())
+    return turn.limit(1).correlate(Run).scalar_subquery()
 
 
 def portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:

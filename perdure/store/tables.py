@@ -1,17 +1,27 @@
 """The tables of the transcript store.
 
-Nothing in `turn`, `entry`, `claim`, `checkpoint` and `piece` is ever changed or deleted; `run` is
-changed when the run ends. Ids of turns and entries are derived from the key that the workflow
-chose, so a retry computes the same id.
+Nothing in them is ever changed or deleted, but that `run` is changed when the run ends. Ids of
+turns and entries are derived from the key that the workflow chose, so a retry computes the same id.
 """
 
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, LargeBinary, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    Text,
+    TypeDecorator,
+)
 from sqlmodel import Field, SQLModel
 
+from perdure.contracts import Seat
 from perdure.plain_text import storable
 
 
@@ -52,27 +62,41 @@ def digest(*texts: str) -> str:
 
 
 def id_of(kind: str, key: str) -> str:
-    """The id of the turn (`t-…`), entry (`e-…`) or checkpoint (`c-…`) that `key` names."""
+    """The id of the turn (`t-…`), entry (`e-…`), checkpoint (`c-…`) or note (`n-…`) of this key."""
     return f"{kind}-{blake2b(key.encode(), digest_size=12).hexdigest()}"
 
 
 class Run(SQLModel, table=True):
-    """One agent's work on one task."""
+    """One agent's work on one task, or a team's on its goal."""
 
     id: str = Field(primary_key=True)
     workflow_id: str = Field(sa_column=Column(Words, index=True, nullable=False))
     agent: str
     model: str = Field(sa_column=Column(Words, nullable=False))
     spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    """The `AgentSpec` as resolved when the run was opened."""
+    """The `AgentSpec` as resolved when the run was opened; a team's `TeamSpec`."""
     task: str = Field(sa_column=Column(Words, nullable=False))
     parent_head: str | None = None
     conversation: str | None = Field(default=None, sa_column=Column(Words, index=True))
     user: str | None = Field(default=None, sa_column=Column(Words, index=True))
+    parent: str | None = Field(default=None, sa_column=Column(Words, index=True))
+    """Id of the workflow that started this one."""
+    team: str | None = Field(default=None, sa_column=Column(Words, index=True))
+    """Id of the workflow of the team in which it is a member's run."""
+    member: str | None = None
+    task_id: str | None = None
+    """In the team's ledger; None for the lead."""
+    seat: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    """The `Seat` in the team."""
     created_at: datetime = _created_at(index=True)
     ended_at: datetime | None = Field(default=None, sa_column=Column(Instant))
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
     """The `AgentResult`, once the run has ended."""
+
+
+def seat_of(run: Run) -> Seat | None:
+    """The run's place in a team, if it has one."""
+    return Seat.model_validate(run.seat) if run.seat else None
 
 
 class Turn(SQLModel, table=True):
@@ -106,9 +130,11 @@ class StoredEntry(SQLModel, table=True):
     """Something the model is shown: a task, a message, a notice, or a tool call's result."""
 
     __tablename__ = "entry"
+    # With the moment: the last one of a run is then found without reading through its texts.
+    __table_args__ = (Index("ix_entry_run_id_created_at", "run_id", "created_at"),)
 
     id: str = Field(primary_key=True)
-    run_id: str = Field(index=True)
+    run_id: str
     kind: str
     call: str | None = Field(default=None, sa_column=Column(Words))
     """For a result: the tool call's id."""
@@ -126,7 +152,7 @@ class Claim(SQLModel, table=True):
     """A mark set before an effect begins, so that a retry knows that it may have happened."""
 
     id: str = Field(primary_key=True)
-    run_id: str
+    run_id: str = Field(index=True)
     detail: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = _created_at()
 
@@ -163,4 +189,22 @@ class Piece(SQLModel, table=True):
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """Compressed, if that made it shorter than `size`."""
     size: int
+    created_at: datetime = _created_at()
+
+
+class Note(SQLModel, table=True):
+    """A version of a text that a team's members write for each other."""
+
+    id: str = Field(primary_key=True)
+    """Of team, name and version: of two writers of one version the first stays."""
+    team: str = Field(sa_column=Column(Words, index=True, nullable=False))
+    """The id of its workflow."""
+    name: str
+    version: int
+    """1, 2, …"""
+    author: str
+    """A member."""
+    key: str = Field(sa_column=Column(Words, nullable=False))
+    """Of the call that wrote it."""
+    text: str = Field(sa_column=Column(Words, nullable=False))
     created_at: datetime = _created_at()

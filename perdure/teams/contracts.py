@@ -4,17 +4,21 @@ As in `perdure.contracts`: frozen Pydantic models, one object in and one out.
 """
 
 import re
+import zlib
+from base64 import b64decode, b64encode
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, model_validator
 
 from perdure.contracts import (
     AgentResult,
     AgentSpec,
     Argument,
     Contract,
+    Entry,
     Limits,
     Parcel,
     Place,
@@ -100,16 +104,25 @@ class TeamSpec(PublicContract):
     shared_workspace: bool = False
     """Whether all work on the same files; else each member has its own."""
 
+    @property
+    def groups(self) -> tuple[MemberGroup, ...]:
+        """The lead's, then the members'."""
+        return (self.lead, *self.members)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all members, the lead first."""
+        return tuple(name for group in self.groups for name in group.names)
+
     @model_validator(mode="after")
     def _check_roster(self) -> Self:
-        kinds = [group.kind for group in self.members]
-        names = [*self.lead.names, *(name for group in self.members for name in group.names)]
+        kinds, names = [group.kind for group in self.members], self.names
         for name in (*kinds, *names):
             if not re.fullmatch(_NAME_PATTERN, name):
                 message = f"{name!r} cannot name a member; give the group a `name` of letters,"
                 raise ValueError(f"{message} digits, '_' and '-'")
-        twice = {each for each in names if names.count(each) > 1}
-        twice |= {each for each in kinds if kinds.count(each) > 1 or each in self.lead.names}
+        twice = {each for each, times in Counter(names).items() if times > 1}
+        twice |= {each for each, times in Counter([*kinds, *self.lead.names]).items() if times > 1}
         if twice:
             message = f"two members or groups are called {min(twice)!r}; give one another `name`"
             raise ValueError(message)
@@ -206,7 +219,7 @@ class TeamTask(Contract):
     member: str = ""
     """Who works on it, or did last."""
     run: str | None = None
-    """The store's id of the run that did it: its answer is the task's result."""
+    """The store's id of the run that ended it: its answer is the task's result."""
     lost: tuple[str, ...] = ()
     """Members that were put out over it."""
     outcome: str = ""
@@ -240,20 +253,48 @@ class MemberState(Contract):
     """Of its present run, or of the last one."""
     head: str | None = None
     """The last turn of the last run that has ended."""
+    run: str | None = None
+    """The store's id of that run."""
+    is_begun: bool = False
+    """Whether its model has been shown the task."""
+    unshown: tuple[Entry, ...] = ()
+    """The results of calls that it has not been shown."""
     runs: int = 0
+    execution: str = ""
+    """The one in which its present run has asked last."""
     asked: int = 0
     """The number of the last ask of the present run that was taken in."""
     failures: tuple[datetime, ...] = ()
     """Within the period of supervision."""
     restarts: int = 0
-    stop: str = ""
-    """Why its present run is to stop; empty while it may go on."""
-    again: bool = False
-    """Whether the task is to go on after the stop."""
+    then: Literal["", "again", "fail", "drop"] = ""
+    """What follows when its run has stopped, or stopped already: the task goes on in another run;
+    it counts as failed; nothing. Empty where its run is not to stop."""
     reason: str = ""
-    """Why it is out, or why its last run ended."""
+    """Why its run is to stop, or why its last one ended, where that was no success."""
+    settled: Spent = Spent()
+    """By its runs that have ended."""
     spent: Spent = Spent()
-    """By all of its runs, the present one as far as is known."""
+    """By all of them, the present one as far as is known."""
+
+
+_LEDGER = TypeAdapter(tuple[TeamTask, ...])
+
+
+def _packed(tasks: tuple[TeamTask, ...]) -> str:
+    return b64encode(zlib.compress(_LEDGER.dump_json(tasks))).decode()
+
+
+def _unpacked(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return _LEDGER.validate_json(zlib.decompress(b64decode(value)))
+
+
+PackedTasks = Annotated[
+    tuple[TeamTask, ...], BeforeValidator(_unpacked), PlainSerializer(_packed, return_type=str)
+]
+"""A ledger that crosses continue-as-new in a fraction of its bytes."""
 
 
 class TeamProgress(Contract):
@@ -264,17 +305,17 @@ class TeamProgress(Contract):
     members: tuple[MemberState, ...]
     """The lead is the first."""
     mail: dict[str, Mail]
-    tasks: tuple[TeamTask, ...]
+    tasks: PackedTasks
     spent: Spent
     reserved: dict[str, Limits]
     waiting: tuple[int, tuple[str, ...]] | None
     """The lead's ask that waits for tasks to end, and which."""
     messages: dict[str, int]
     """How many were sent, by `sender>receiver`."""
+    words: int
+    """How many parcels were in the team's own words."""
     place: Place | None
     paused: bool
-    called: datetime
-    """When the roll was last called."""
 
 
 class TeamState(RunState):

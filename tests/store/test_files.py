@@ -17,7 +17,7 @@ FOLDER = ["d", 0o755]
 
 def _run(**fields: Any) -> Run:
     given = {"workflow_id": "agent-1", "agent": "a", "model": "m", "spec": {}, "task": "a task"}
-    return Run(id="run", **(given | fields))
+    return Run(**({"id": "run"} | given | fields))
 
 
 def _turn(step: int, run: str = "run") -> Turn:
@@ -120,6 +120,27 @@ async def test_the_last_state_is_the_newest(store: Store, files: Files) -> None:
     assert last is not None
     assert (last.id, last.state, last.created_at) == ("c3", "state 3", NOON + timedelta(seconds=3))
     assert (await files.entries(last))["third too"] == ["l", "\udcff"]
+
+
+async def test_the_latest_of_a_member_is_of_its_newest_run_with_files(
+    store: Store, files: Files
+) -> None:
+    """A run that has none yet does not hide those of the one before."""
+    member = {"team": "team-1", "member": "coder-1"}
+    await store.keep(
+        _run(id="old", created_at=NOON, **member),
+        _run(id="new", created_at=NOON + timedelta(minutes=1), **member),
+        _run(id="none", created_at=NOON + timedelta(minutes=2), **member),
+        _run(id="other", created_at=NOON + timedelta(minutes=3), team="team-1", member="coder-2"),
+        _run(id="alien", created_at=NOON + timedelta(minutes=3), team="team-2", member="coder-1"),
+    )
+    for number, run in enumerate(["new", "new", "old", "other", "alien"]):
+        await files.keep(_checkpoint(number, None, {f"{number}": FOLDER}, run_id=run))
+    latest = await files.latest("team-1", "coder-1")
+    assert latest is not None
+    assert latest.id == "c1"
+    assert set(await files.recorded(latest.id)) == {"0", "1"}
+    assert await files.latest("team-1", "coder-3") is None
 
 
 async def test_a_run_without_checkpoints_has_no_files(store: Store, files: Files) -> None:

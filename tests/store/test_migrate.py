@@ -2,16 +2,26 @@
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
 from perdure.errors import StoreError
+from perdure.store import migrations
 from perdure.store.store import Store
+
+_SCRIPTS = Path(migrations.__file__).parent
+_EARLIER_RUN = """
+INSERT INTO run (id, workflow_id, agent, model, spec, task, created_at)
+VALUES ('run', 'agent-1', 'a', 'm', '{}', 'a task', :at)
+"""
 
 _MIGRATE = """
 import asyncio, sys
@@ -36,6 +46,25 @@ async def test_the_schema_is_that_of_the_tables(store: Store) -> None:
 
     async with store.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_what_an_earlier_version_stored_is_kept(database_url: str) -> None:
+    """A database of the schema before teams has its runs still, which belong to none."""
+    store = await Store.open(database_url)
+
+    def make(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_SCRIPTS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(text(_EARLIER_RUN), {"at": datetime(2026, 1, 1, tzinfo=UTC)})
+
+    async with store.engine.begin() as connection:
+        await connection.run_sync(make)
+    await store.migrate()
+    (found,) = await store.runs(limit=9, tops=True)
+    assert (found.run.task, found.run.parent, found.run.team) == ("a task", None, None)
+    await store.close()
 
 
 async def test_migrating_twice_changes_nothing(store: Store) -> None:

@@ -165,6 +165,15 @@ async def test_runs_are_summed_up_newest_first(store: Store) -> None:
     assert (idle.run.id, idle.steps, idle.head, idle.usage) == ("idle", 0, None, Usage())
 
 
+async def test_runs_without_a_parent_can_be_asked_for(store: Store) -> None:
+    """The limit counts those only."""
+    below = [_run(f"below-{n}", minute=n, parent="agent-1") for n in range(1, 4)]
+    await store.keep(_run("old"), _run("new", minute=9), *below)
+    tops = await store.runs(limit=2, tops=True)
+    assert [summary.run.id for summary in tops] == ["new", "old"]
+    assert len(await store.runs(limit=None)) == 5
+
+
 async def test_one_turn_of_unknown_price_makes_the_cost_unknown(store: Store) -> None:
     """Part of a cost is not shown as if it were all of it."""
     await store.keep(_run(), _turn("a"), _turn("b", "a", 2, cost_usd=None))
