@@ -18,6 +18,7 @@ COPY --from=build /opt/perdure /opt/perdure
 WORKDIR /app
 COPY worker.py ./
 COPY agents agents
+COPY teams teams
 COPY activities activities
 COPY workflows workflows
 ENV PATH=/opt/perdure/bin:$PATH HOME=/data PERDURE_HOME=/data PYTHONUNBUFFERED=1

@@ -9,6 +9,10 @@ class UnknownAgent(PerdureError):
     """No agent of that name is known."""
 
 
+class UnknownTeam(PerdureError):
+    """No team of that name is known."""
+
+
 class UnknownModel(PerdureError):
     """No model of that name can be reached with the present settings."""
 
