@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.cancellation import is_asked_for
+from activities.failure import final
 from activities.heartbeat import heartbeating
 from activities.once import Once
 from perdure.contracts import ActInput, Observation
+from perdure.sandbox.sandbox import Moved
 
 if TYPE_CHECKING:  # workflows import this module for its names, and must load no SDK by it
     from perdure.tools.runner import Runner
@@ -31,6 +33,8 @@ class Act:
                 if is_asked_for():
                     await self._runner.stop(request)
                 raise
+            except Moved as error:
+                raise final(error) from None
 
     async def _find_or_act(self, request: ActInput) -> Observation:
         return await self._runner.recall(request) or await self._runner.act(request)

@@ -1,4 +1,4 @@
-"""The reaper: removes the sandboxes of runs that have ended, and says which they were."""
+"""The reaper: removes the sandboxes of runs that have ended, and ends runs whose team has."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
+from perdure.teams.orphans import cancel_orphans
 
 SECONDS_BEFORE = 5.0
 """Runs that go on come first."""
@@ -24,10 +25,11 @@ async def keep_reaping(client: Client, sandboxes: Sandboxes) -> None:
     await asyncio.sleep(SECONDS_BEFORE)
     while True:
         try:
+            await cancel_orphans(client)
             for found in await reap(client, sandboxes, is_due):
                 logger.warning("Removed the %s sandbox %s: its run is over", found.kind, found.name)
         except (RPCError, SandboxError, SandboxLost, OSError) as error:
-            logger.warning("Sandboxes without a run were not looked for: %s", error)
+            logger.warning("Orphans were not looked for: %s", error)
         await asyncio.sleep(SECONDS_BETWEEN)
 
 

@@ -15,6 +15,10 @@ class SandboxError(PerdureError):
     """A sandbox cannot be had as it is asked for."""
 
 
+class Moved(SandboxError):
+    """The files are at another place by now; what is left of them here is out of date."""
+
+
 class NoSandbox(ToolError):
     """A command was to run where nothing would isolate it."""
 

@@ -10,7 +10,6 @@ from weakref import WeakValueDictionary
 
 from perdure.contracts import (
     ACT_QUEUE,
-    AgentSpec,
     CloseSandbox,
     OpenSandbox,
     Place,
@@ -22,6 +21,7 @@ from perdure.hosting.lock import held
 from perdure.sandbox.backend import Backend
 from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.found import Found
+from perdure.sandbox.moves import Moves, next_name
 from perdure.sandbox.sandbox import Sandbox, SandboxError, SandboxLost
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, id_of
@@ -59,6 +59,7 @@ class Sandboxes:
         self._lock_files = locks
         self._store = store
         self._checkpoints = checkpoints
+        self._moves = Moves(store)
         self._backends = backends
         self.machine = machine
         self.cluster = cluster
@@ -93,8 +94,10 @@ class Sandboxes:
 
         Raises:
             SandboxError: it cannot be made any more.
+            Moved: the run is at another place by now.
             SandboxLost: it cannot be reached now.
         """
+        await self._moves.check(run, place)
         async with self._alone(place):
             if place.name not in self._open:
                 self._open[place.name] = await self._enter(run, place)
@@ -108,22 +111,32 @@ class Sandboxes:
             except (SandboxLost, SandboxError) as error:
                 logger.warning("A command in %s was not stopped: %s", place.name, error)
 
-    async def save(self, run: str, sandbox: Sandbox, turn: str | None, key: str) -> None:
-        """Record the state of the files, if it has changed."""
+    async def save(
+        self, run: str, place: Place, sandbox: Sandbox, turn: str | None, key: str
+    ) -> None:
+        """Record the state of the run's files, if it has changed.
+
+        Raises:
+            Moved: they are at another place by now.
+        """
+        await self._moves.check(run, place)
+        await self._moves.arrive(run, place)
         await self._checkpoints.save(run, sandbox, turn=turn, key=key)
 
-    async def forget(self, place: Place) -> None:
+    async def forget(self, place: Place, sandbox: Sandbox) -> None:
         """Let go of a sandbox that was lost; the next call finds it again, or makes it anew."""
-        if sandbox := self._open.pop(place.name, None):
-            await sandbox.close()
+        if self._open.get(place.name) is sandbox:  # not the one that another call has found since
+            del self._open[place.name]
+        await sandbox.close()
 
     async def close(self, request: CloseSandbox) -> None:
         """Record the last state of the files, and remove the sandbox with all that runs in it."""
         place = request.place
         try:
-            if place.name in self._open:
+            if sandbox := self._open.get(place.name):
                 key = f"{place.name}:closed"
-                await self.save(request.run, self._open[place.name], request.head, key)
+                await self.save(request.run, place, sandbox, request.head, key)
+            await self._leave(request.run, request.head)
         except (SandboxLost, PerdureError, ToolError) as error:
             logger.warning("The last state of %s was not recorded: %s", place.name, error)
         await self._remove(place)
@@ -158,6 +171,12 @@ class Sandboxes:
         elif head is not None:
             await self._checkpoints.inherit(request.run, head)
 
+    async def _leave(self, run: str, head: str | None) -> None:
+        """Have a team's files be those of its lead, for whoever continues from that one's head."""
+        turn = await self._store.turn(head) if head is not None else None
+        if turn is not None and turn.run_id != run:
+            await self._checkpoints.leave(run, turn.id)
+
     async def _enter(self, run: str, place: Place) -> Sandbox:
         details = {
             "run": run,
@@ -180,7 +199,8 @@ class Sandboxes:
 
     async def _remove(self, place: Place) -> None:
         async with self._alone(place):
-            await self.forget(place)
+            if sandbox := self._open.get(place.name):
+                await self.forget(place, sandbox)
             await self._backends[place.kind].remove(place.name)
             (self._lock_files / f"{place.name}.lock").unlink(missing_ok=True)
 
@@ -189,11 +209,12 @@ class Sandboxes:
         return self._locks.setdefault(place.name, asyncio.Lock())
 
     async def _spec(self, run: str) -> SandboxSpec:
-        return AgentSpec.model_validate((await self._store.run(run)).spec).sandbox
+        """Of an agent's run or a team's."""
+        return SandboxSpec.model_validate((await self._store.run(run)).spec["sandbox"])
 
     async def _place(self, request: OpenSandbox, spec: SandboxSpec) -> Place:
         kind = await self._chosen(spec, request)
-        return Place(queue=self._queue, kind=kind, name=self._name(request))
+        return Place(queue=self._queue, kind=kind, name=await self._name(request))
 
     async def _chosen(self, spec: SandboxSpec, request: OpenSandbox) -> Kind:
         if not request.executes:
@@ -215,15 +236,15 @@ class Sandboxes:
                 return kind
         return "folder"
 
-    def _name(self, request: OpenSandbox) -> str:
+    async def _name(self, request: OpenSandbox) -> str:
         """The run's own id; numbered when it moves, since what it left elsewhere is out of date."""
         earlier = request.earlier
         if earlier is None:
             return request.run
-        if earlier.queue == self._queue:
+        is_here = earlier.queue == self._queue
+        if is_here and await self._moves.is_current(request.run, earlier):
             return earlier.name
-        _, _, number = earlier.name.removeprefix(request.run).partition("-")
-        return f"{request.run}-{int(number or 1) + 1}"
+        return next_name(request.run, earlier)
 
     async def _tell(self, run: str, place: Place, spec: SandboxSpec) -> None:
         unusable = _STRONGER.get(place.kind, ())

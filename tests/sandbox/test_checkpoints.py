@@ -285,20 +285,22 @@ async def test_saves_of_parallel_calls_make_a_chain(
     assert await checkpoints.save("r", box, turn="t", key="last") is None
 
 
-async def test_two_processes_that_save_at_once_leave_a_state_that_is_whole(
+async def test_saves_of_two_processes_make_a_chain(
     checkpoints: Checkpoints, box: Box, store: Store
 ) -> None:
-    """The one that was stored last counts."""
-    (box.root / "file").write_text("x")
-    other = Checkpoints(store)
-    await asyncio.gather(
-        checkpoints.save("r", box, turn="t", key="one"),
-        other.save("r", Box(box.root.parent), turn="t", key="two"),
-    )
-    assert set(await checkpoints.state("r")) == {"file"}
-    (box.root / "file").write_text("more")
-    await _save(checkpoints, box, "three")
-    assert (await checkpoints.state("r"))["file"][3] == 4
+    """Of two that follow on the same state one is recorded, and the other looks again."""
+    other = Box(box.root.parent)
+
+    async def work(checkpoints: Checkpoints, box: Box, name: str) -> None:
+        for number in range(10):
+            (box.root / name).write_text(f"{number} of {name}")
+            await checkpoints.save("r", box, turn="t", key=f"{name}{number}")
+
+    await asyncio.gather(work(checkpoints, box, "a"), work(Checkpoints(store), other, "b"))
+    rows = (await _rows(store))[0]
+    assert len({row.parent_id for row in rows}) == len(rows)
+    assert set(await checkpoints.state("r")) == {"a", "b"}
+    assert await checkpoints.save("r", box, turn="t", key="last") is None
 
 
 async def test_a_users_folder_is_the_first_checkpoint(store: Store, tmp_path: Path) -> None:

@@ -42,6 +42,23 @@ async def test_an_opening_that_is_not_wanted_any_more_is_undone(
     await sandboxes.release()
 
 
+async def test_who_lost_a_sandbox_takes_it_from_nobody_who_has_found_it_again(
+    store: Store, tmp_path: Path
+) -> None:
+    """Calls that run side by side lose it together, and come to know of it one by one."""
+    await store.keep(make_run("run"))
+    sandboxes = build_sandboxes(Settings(home=tmp_path, sandbox="none"), store)
+    place = await sandboxes.open(OPEN)
+    lost = await sandboxes.at("run", place)
+    await sandboxes.forget(place, lost)
+    found = await sandboxes.at("run", place)
+    await sandboxes.forget(place, lost)
+    assert await sandboxes.at("run", place) is found
+    assert await found.changes(None) is not None
+    await sandboxes.remove((await sandboxes.found())[0])
+    await sandboxes.release()
+
+
 async def test_a_folder_with_what_its_agent_locked_is_removed_whole(
     store: Store, tmp_path: Path
 ) -> None:

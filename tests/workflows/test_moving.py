@@ -21,6 +21,7 @@ from perdure.sandbox.reaper import reap
 from perdure.settings import Settings
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry
+from perdure.teams.contracts import MemberGroup, TeamRequest, TeamSpec
 from perdure.testing.replies import call, finish
 from perdure.testing.script import ChatRequest
 from perdure.testing.scripted_model import ScriptedModel
@@ -28,6 +29,7 @@ from tests.crash.trial import in_namespace
 from tests.office import files_of, processes
 from worker import build_sandboxes
 from workflows.agent import AgentWorkflow
+from workflows.team import TeamWorkflow
 
 WORKER = Path(__file__).parents[2] / "worker.py"
 BEGIN = "touch began; echo begun; sleep 5; echo x >> count; wc -l < count"
@@ -44,6 +46,19 @@ SCRIPT = {
         call("execute_shell", command=f"echo lost >> file; {BEGIN.replace('5', '600')}"),
         call("execute_shell", command="cat file; ls"),
         finish("found out"),
+    ],
+    "Share": [
+        call("execute_shell", command="echo lead > file"),
+        call("assign", tasks=[{"id": "part", "task": "do part", "to": "worker"}]),
+        call("wait_for_tasks"),
+        call("execute_shell", command="cat file"),
+        finish("shared"),
+    ],
+    "do part": [
+        call("execute_shell", command="echo before >> file"),
+        call("execute_shell", command="echo lost >> file"),
+        call("execute_shell", command="echo after >> file"),
+        finish("done"),
     ],
 }
 
@@ -148,6 +163,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_another_worker_of_the_machine_takes_over_a_command(site: Site) -> None:
     """It goes on through the worker's death, runs once, and its whole output is had."""
     first = await site.worker("first", "agent,think,act")
@@ -199,3 +215,34 @@ async def test_runs_go_on_when_their_machine_is_lost(site: Site) -> None:
     assert set(await site.clean("first")) == left
     assert processes(site.boxes("first")) == []
     assert list(site.boxes("first").glob("*")) == []
+
+
+@pytest.mark.slow
+async def test_a_team_goes_on_when_the_machine_of_its_workspace_is_lost(site: Site) -> None:
+    """Its members fail, and begin again where it has opened the workspace with the files."""
+    first = await site.worker("first", "act")
+    await site.worker("brains", "agent,think")
+
+    async def lose(request: ChatRequest) -> None:
+        if "do part" in request.task and request.place == 1 and first.returncode is None:
+            first.kill()
+            await first.wait()
+            await site.worker("second", "act")
+
+    site.model.on_request = lose
+    chief, worker = (
+        MemberGroup(agent=AgentSpec(name=name, tools=("execute_shell",)))
+        for name in ("chief", "worker")
+    )
+    team = TeamSpec(name="crew", lead=chief, members=(worker,), shared_workspace=True)
+    result = await site.client.execute_workflow(
+        TeamWorkflow.run,
+        TeamRequest(goal="Share", team=team, model="scripted"),
+        id=f"team-{uuid4().hex}",
+        task_queue=TASK_QUEUE,
+    )
+    assert (result.status, result.answer) == ("completed", "shared"), result
+    (owner,) = {row.run.id for row in await site.store.runs(None, tops=True)}
+    assert await files_of(site.store, owner) == {"file": "lead\nbefore\nafter\n"}
+    assert list(site.boxes("second").glob("*")) == []
+    assert await site.clean("first") == [owner]

@@ -32,6 +32,10 @@ class Readable(Protocol):
     async def pieces(self, wanted: list[tuple[str, int, int]]) -> bytes: ...
 
 
+class Overtaken(Exception):
+    """Somebody else has recorded what follows on the same checkpoint."""
+
+
 class Recording:
     """Of what differs from the checkpoint `base`."""
 
@@ -44,14 +48,20 @@ class Recording:
         self._unstored: Sequence[Piece] = ()
 
     async def make(self, *, turn: str | None, key: str) -> Checkpoint | None:
-        """Store the checkpoint, if anything has changed."""
+        """Store the checkpoint, if anything has changed.
+
+        Raises:
+            Overtaken: another process was faster.
+        """
         changes = await self._gather()
         if not changes:
             return None
-        checkpoint = self._row(changes, turn=turn, key=key)
+        found = following(self._base, changes, run=self._run, turn=turn, key=key)
+        found.new_bytes = self._new_bytes
         # With the last of its contents: one commit is enough for a small change.
-        await self._files.keep(checkpoint, *self._unstored)
-        return checkpoint
+        if found.id not in await self._files.keep(found, *self._unstored):
+            raise Overtaken
+        return found
 
     async def _gather(self) -> Changes:
         """The changes whose contents can be had."""
@@ -101,23 +111,24 @@ class Recording:
             await self._files.keep(*self._unstored)
             self._unstored = ()
 
-    def _row(self, changes: Changes, *, turn: str | None, key: str) -> Checkpoint:
-        base = self._base
-        state = identity(base.state if base else None, changes)
-        return Checkpoint(
-            # Of the state too: what a retry finds may have been changed by the call itself since.
-            id=id_of("c", f"{key}:{state}"),
-            run_id=self._run,
-            parent_id=base.id if base else None,
-            state=state,
-            turn_id=turn,
-            key=key,
-            changes=pack(changes),
-            files=len(changes),
-            new_bytes=self._new_bytes,
-            # Later than its parent's, which may be of a machine whose clock is ahead.
-            created_at=max(now(), base.created_at + _TICK) if base else now(),
-        )
+
+def following(
+    base: Point | None, changes: Changes, *, run: str, turn: str | None, key: str
+) -> Checkpoint:
+    """The run's checkpoint after `base`: there can be only one, so that they are a chain."""
+    return Checkpoint(
+        id=id_of("c", f"{run}:{base.id if base else ''}"),
+        run_id=run,
+        parent_id=base.id if base else None,
+        state=identity(base.state if base else None, changes),
+        turn_id=turn,
+        key=key,
+        changes=pack(changes),
+        files=len(changes),
+        new_bytes=0,
+        # Later than its parent's, which may be of a machine whose clock is ahead.
+        created_at=max(now(), base.created_at + _TICK) if base else now(),
+    )
 
 
 def _matching(batch: Sequence[Part], data: bytes) -> list[Piece]:

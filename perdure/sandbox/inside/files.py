@@ -60,14 +60,14 @@ def read_bytes(root: Path, *, path: str, limit: int) -> bytes:
         return binary.read(limit)
 
 
-def write_file(root: Path, *, path: str, data: bytes, key: str) -> None:
-    """Write `data` to `path`, whole or not at all; `key` names the call (see `text.replace`)."""
+def write_file(root: Path, *, path: str, data: bytes, key: str, mode: int | None = None) -> None:
+    """Write `data` to `path`, whole or not at all; see `text.replace` for the rest."""
     with explained("written", path), places.alone(root):
-        save(places.resolve(root, path), path, data, key=key)
+        save(places.resolve(root, path), path, data, key=key, mode=mode)
 
 
-def save(place: Path, path: str, data: bytes, *, key: str) -> None:
+def save(place: Path, path: str, data: bytes, *, key: str, mode: int | None = None) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():
         check_regular(place, path)
-    replace(place, data, key=key)
+    replace(place, data, key=key, mode=mode)

@@ -113,17 +113,18 @@ def decoded(data: bytes, path: str) -> str:
         raise Refused(f"{path!r} is not UTF-8 text, and an edit would damage it.") from None
 
 
-def replace(place: Path, data: bytes, *, key: str) -> None:
+def replace(place: Path, data: bytes, *, key: str, mode: int | None = None) -> None:
     """Write `place` in one step: a crash leaves the old content or the new, and nothing between.
 
     `key` names the call, so that its next attempt finds and removes a draft left by a crash.
+    Without a `mode` the file keeps the one that it has.
     """
     prefix = f".{blake2b(key.encode(), digest_size=6).hexdigest()}-"
     for left in place.parent.glob(f"{prefix}*.draft"):
         left.unlink(missing_ok=True)
     draft = place.with_name(f"{prefix}{token_hex(4)}.draft")
     try:
-        _write(draft, data, mode=_mode(place))
+        _write(draft, data, mode=_mode(place) if mode is None else mode)
         draft.replace(place)
     finally:
         draft.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from .refusal import Refused, explained
 
 DEEPEST = 32
 """Levels of folders that any walk goes down."""
-CLOSED = frozenset({".git", ".hg", ".venv", "__pycache__", "node_modules"})
+CLOSED = frozenset({".git", ".hg", ".pytest_cache", ".venv", "__pycache__", "node_modules"})
 """Folders that are shown and not entered: large, and seldom what an agent looks for."""
 LISTED = 300
 SEEN = 20_000

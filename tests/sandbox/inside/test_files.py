@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.sandbox.inside.files import read_bytes, tail_file
+from perdure.sandbox.inside.files import read_bytes, tail_file, write_file
 from perdure.sandbox.inside.refusal import Refused
 
 
@@ -34,6 +34,13 @@ def test_bytes_are_read_up_to_a_limit(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(b"\x89PNG\0\0")
     assert read_bytes(tmp_path, path="image", limit=100) == b"\x89PNG\0\0"
     assert read_bytes(tmp_path, path="image", limit=4) == b"\x89PNG"
+
+
+def test_a_file_is_written_with_a_mode_or_keeps_its_own(tmp_path: Path) -> None:
+    """Whatever it was before."""
+    for mode in (0o755, 0o444, None):
+        write_file(tmp_path, path="a", data=b"x", key="k", mode=mode)
+        assert (tmp_path / "a").stat().st_mode & 0o777 == (mode or 0o444)
 
 
 @pytest.mark.parametrize(("path", "word"), [("..", "'..'"), ("none", "exist"), ("sub", "folder")])
