@@ -4,30 +4,25 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cachetools import LRUCache
 
-from perdure.contracts import AgentSpec, Decision, ThinkInput
-from perdure.errors import PromptTooLong, StoreError, ToolError
+from perdure.contracts import LIST_TASKS, AgentSpec, Decision, ThinkInput
+from perdure.errors import PromptTooLong
 from perdure.model import transcript, window
 from perdure.model.catalog import Model
 from perdure.model.client import Models
 from perdure.model.decision import decide
+from perdure.model.faults import checked
+from perdure.model.intake import Intake
 from perdure.model.prompt import build_prompt
-from perdure.model.reply import Reply, RequestedCall
-from perdure.model.window import clip
-from perdure.plain_text import storable
+from perdure.model.reply import Reply
 from perdure.store.store import Store
-from perdure.store.tables import Run, StoredEntry, Turn, id_of
-from perdure.tools.control import CONTROL_NAMES
+from perdure.store.tables import Run, StoredEntry, Turn, id_of, seat_of
 from perdure.tools.offer import offers
 from perdure.tools.registry import Offer, Registry
 
 _BRIEFS_KEPT = 1_000
-_FAULT_CHARACTERS = 1_000
-_LONGEST_CONTROL_ARGUMENTS = 200_000
-"""They cross the workflow's history, which is no place for megabytes."""
 _WINDOW_SHARES = (1.0, 0.5, 0.25)
 """Shares of the window tried in turn: a model whose window is unknown may have a smaller one."""
 
@@ -51,6 +46,7 @@ class Thinker:
         self._store = store
         self._models = models
         self._registry = registry
+        self._intake = Intake(store)
         self._briefs: LRUCache[str, Brief] = LRUCache(_BRIEFS_KEPT)
 
     async def recall(self, request: ThinkInput) -> Decision | None:
@@ -64,8 +60,9 @@ class Thinker:
         Raises ModelBusy (try again), ModelRefused or another PerdureError (do not).
         """
         brief = await self._brief(request.run)
-        shown, new = await self._take_in(request)
         past = await self._store.path(request.head) if request.head else []
+        lists_tasks = LIST_TASKS in brief.offered
+        shown, new = await self._intake.take_in(request, past, lists_tasks=lists_tasks)
         began = time.monotonic()
         reply = await self._ask(brief, past, shown, closing=request.closing is not None)
         turn = Turn(
@@ -75,9 +72,7 @@ class Thinker:
             step=past[-1].step + 1 if past else 1,
             entries=[entry.id for entry in shown],
             thought=reply.thought,
-            calls=[]
-            if request.closing
-            else [_stored_call(each, brief.offered) for each in reply.calls],
+            calls=[] if request.closing else checked(reply.calls, brief.offered),
             problem=reply.problem,
             characters=transcript.characters(
                 shown, reply.thought, (call.arguments for call in reply.calls)
@@ -100,32 +95,11 @@ class Thinker:
             run = await self._store.run(run_id)
             spec = AgentSpec.model_validate(run.spec)
             model = self._models.catalog.find(run.model)
-            offered = offers(self._registry, spec, model.tools)
+            offered = offers(self._registry, spec, model.tools, seat_of(run))
             bare = build_prompt(model, spec, list(offered.values()), [], closing=False)
             overhead = len(json.dumps(bare.body))
             self._briefs[run_id] = Brief(run, spec, model, offered, overhead)
         return self._briefs[run_id]
-
-    async def _take_in(self, request: ThinkInput) -> tuple[list[StoredEntry], list[StoredEntry]]:
-        """What the request shows the model, and what of it is not stored yet."""
-        ids = [entry.id for entry in request.entries if entry.id]
-        stored = await self._store.entries(ids)
-        if missing := set(ids) - stored.keys():
-            message = (
-                f"Entry '{min(missing)}' is not in this worker's store. Give every worker the same"
-                " DATABASE_URL."
-            )
-            raise StoreError(message)
-        new = {
-            index: _new_entry(request, index)
-            for index, entry in enumerate(request.entries)
-            if entry.id is None
-        }
-        shown = [
-            stored[entry.id] if entry.id else new[index]
-            for index, entry in enumerate(request.entries)
-        ]
-        return shown, list(new.values())
 
     async def _ask(
         self, brief: Brief, past: Sequence[Turn], shown: Sequence[StoredEntry], *, closing: bool
@@ -152,45 +126,6 @@ class Thinker:
         found = await self._store.entries(each for turn in kept for each in turn.entries)
         exchanges = transcript.arrange(kept, found, shown, limit)
         return [_left_out(run, first), *exchanges] if first else exchanges
-
-
-def _new_entry(request: ThinkInput, index: int) -> StoredEntry:
-    """A stored form of the workflow's own words, under an id that a retry computes again."""
-    entry = request.entries[index]
-    return StoredEntry(
-        id=id_of("e", f"{request.key}:{index}"),
-        run_id=request.run,
-        kind=entry.kind,
-        call=entry.call,
-        status="ok" if entry.kind == "result" else None,
-        text=storable(entry.text or ""),
-    )
-
-
-def _stored_call(call: RequestedCall, offered: Mapping[str, Offer]) -> dict[str, Any]:
-    """A call as its turn keeps it, with what is wrong with it."""
-    fault = _find_fault(call, offered)
-    return {
-        "id": call.id,
-        "tool": call.tool,
-        "arguments": call.arguments,
-        "problem": clip(fault, _FAULT_CHARACTERS) if fault else None,
-    }
-
-
-def _find_fault(call: RequestedCall, offered: Mapping[str, Offer]) -> str | None:
-    if call.tool not in offered:
-        return f"Tool '{call.tool}' is unknown. The tools are: {', '.join(offered)}."
-    if call.tool in CONTROL_NAMES and len(call.arguments) > _LONGEST_CONTROL_ARGUMENTS:
-        return (
-            f"The arguments of {call.tool} have {len(call.arguments):,} characters, more than"
-            f" {_LONGEST_CONTROL_ARGUMENTS:,}. Write them to a file and finish with its path."
-        )
-    try:
-        offered[call.tool].check(call.arguments)
-    except ToolError as error:
-        return str(error)
-    return None
 
 
 def _left_out(run: Run, first: int) -> transcript.Exchange:

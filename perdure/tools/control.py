@@ -1,6 +1,6 @@
 """The control tools: carried out by the workflow itself, never as activities."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,15 @@ from perdure.errors import PerdureError, ToolError
 from perdure.tools.arguments import QUOTED, parse
 from perdure.tools.references import with_references
 
-CONTROL_NAMES = frozenset({contracts.FINISH, contracts.WAIT})
+CONTROL_NAMES = frozenset(
+    {
+        contracts.FINISH,
+        contracts.WAIT,
+        contracts.DELEGATE,
+        *contracts.MEMBERS_TOOLS,
+        *contracts.LEADS_TOOLS,
+    }
+)
 
 LONGEST_WAIT = 30 * 24 * 3600
 _PROBLEMS = 5
@@ -29,7 +37,9 @@ class ControlTool:
     name: str
     description: str
     parameters: dict[str, Any]
-    """JSON Schema of the arguments."""
+    """JSON Schema of the arguments, as a model is told it."""
+    bounds: dict[str, Any] | None = None
+    """A stricter one that the arguments must fit, with bounds that models' servers cannot take."""
 
     def check(self, arguments: str) -> dict[str, Any]:
         """The arguments in the model's JSON text.
@@ -39,7 +49,7 @@ class ControlTool:
         """
         values = parse(self.name, arguments)
         # Its own registry: the default one would fetch unknown references from the network.
-        validator = Draft202012Validator(self.parameters, registry=Registry())
+        validator = Draft202012Validator(self.bounds or self.parameters, registry=Registry())
         problems = [_explain(error) for error in validator.iter_errors(values)]
         if problems:
             told = "; ".join(problems[:_PROBLEMS])
@@ -56,7 +66,7 @@ def finish_tool(output_schema: dict[str, Any] | None) -> ControlTool:
     """
     if output_schema is None:
         answer = {"type": "string", "description": "The complete answer."}
-        parameters = _object({"answer": answer}, required="answer")
+        parameters = arguments_schema({"answer": answer}, required=["answer"])
         return ControlTool(contracts.FINISH, "End the task with its answer.", parameters)
     _check_schema(output_schema)
     output = with_references(
@@ -64,32 +74,29 @@ def finish_tool(output_schema: dict[str, Any] | None) -> ControlTool:
         _moved_reference,
     )
     definitions = output.pop("$defs", None)
-    parameters = _object({"output": output}, required="output")
+    parameters = arguments_schema({"output": output}, required=["output"])
     if definitions:
         parameters["$defs"] = definitions
     _check_references(parameters)
     return ControlTool(contracts.FINISH, "End the task with its output.", parameters)
 
 
-def _object(properties: dict[str, Any], *, required: str) -> dict[str, Any]:
+def arguments_schema(properties: dict[str, Any], *, required: Sequence[str]) -> dict[str, Any]:
+    """Of an object with these properties and no other."""
     return {
         "type": "object",
         "properties": properties,
-        "required": [required],
+        "required": list(required),
         "additionalProperties": False,
     }
 
 
+SECONDS = {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_WAIT}
+
 WAIT = ControlTool(
     contracts.WAIT,
     "Pause the run, for up to 30 days.",
-    _object(
-        {
-            "seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_WAIT},
-            "reason": {"type": "string"},
-        },
-        required="seconds",
-    ),
+    arguments_schema({"seconds": SECONDS, "reason": {"type": "string"}}, required=["seconds"]),
 )
 
 

@@ -89,6 +89,10 @@ class Registry:
                 chosen |= self._get(name, known)
         return tuple(chosen.values())
 
+    def team_tools(self) -> tuple[AnyTool, ...]:
+        """Those that work in a team only."""
+        return tuple(tool for tool in self._tools.values() if tool.needs_team)
+
     def _known(self) -> dict[str, AnyTool]:
         return {**self._tools, **{tool.name: tool for tool in self._servers.tools()}}
 

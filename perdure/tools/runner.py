@@ -9,11 +9,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from perdure.contracts import ActInput, LiveOutput, Observation
 from perdure.errors import OutcomeUnknown, PerdureError, ToolError
-from perdure.sandbox.sandbox import Sandbox, SandboxLost
+from perdure.sandbox.sandbox import Moved, Sandbox, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
 from perdure.secrets import Secrets
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, digest, id_of, now
+from perdure.teams.room import Room
 from perdure.tools.live import Live
 from perdure.tools.registry import AnyTool, Registry
 from perdure.tools.tool import ToolContext, as_text
@@ -47,7 +48,11 @@ class Runner:
         return _observation(entry) if entry else None
 
     async def act(self, request: ActInput) -> Observation:
-        """Carry out the call and store its result, whatever it is."""
+        """Carry out the call and store its result, whatever it is.
+
+        Raises:
+            Moved: it has not begun, and is to be carried out elsewhere.
+        """
         call = await self._call(request)
         began = time.monotonic()
         status, said = await self._outcome(request, call)
@@ -81,20 +86,22 @@ class Runner:
         if tool is None:
             return "error", f"This worker has no tool '{call['tool']}' any more."
         try:
-            return await self._in_sandbox(tool, request, call["arguments"])
-        except SandboxLost:
-            await self._sandboxes.forget(request.place)
-            raise
-
-    async def _in_sandbox(
-        self, tool: AnyTool, request: ActInput, arguments: str
-    ) -> tuple[str, str]:
-        try:
-            sandbox = await self._sandboxes.at(request.run, request.place)
+            sandbox = await self._sandboxes.at(_owner(request), request.place)
         except PerdureError as error:
             if await self._has_begun(request):
                 return "unknown", as_text(_unknown_for_good(error))
+            if isinstance(error, Moved):
+                raise
             return "error", as_text(str(error))
+        try:
+            return await self._in_sandbox(sandbox, tool, request, call["arguments"])
+        except SandboxLost:
+            await self._sandboxes.forget(request.place, sandbox)
+            raise
+
+    async def _in_sandbox(
+        self, sandbox: Sandbox, tool: AnyTool, request: ActInput, arguments: str
+    ) -> tuple[str, str]:
         if tool.replay == "unsafe":
             at = {"at": now().isoformat()}
             earlier = await self._store.claim(_started(request), request.run, at)
@@ -107,6 +114,7 @@ class Runner:
                 sandbox=sandbox,
                 show=show,
                 begin=lambda detail: self._store.claim(request.key, request.run, detail),
+                room=Room.of(self._store, await self._store.run(request.run)),
             )
             status, text = await _carry_out(tool, context, arguments)
         # Those that only read change nothing; what an unsafe one has changed is in the next state.
@@ -116,16 +124,22 @@ class Runner:
 
     async def _save(self, request: ActInput, sandbox: Sandbox) -> str:
         """Record the files; what to tell the model if that cannot be done, now or later."""
+        owner, place = _owner(request), request.place
         try:
-            await self._sandboxes.save(request.run, sandbox, request.turn, request.key)
+            await self._sandboxes.save(owner, place, sandbox, request.turn, request.key)
         except (PerdureError, ToolError) as error:
-            logger.warning("The files of run %s were not recorded: %s", request.run, error)
+            logger.warning("The files of run %s were not recorded: %s", owner, error)
             return as_text(f"\n[The state of the files could not be recorded: {error}]")
         return ""
 
     async def _has_begun(self, request: ActInput) -> bool:
         claims = [await self._store.claimed(key) for key in (request.key, _started(request))]
         return any(claim is not None for claim in claims)
+
+
+def _owner(request: ActInput) -> str:
+    """The run whose files the call works on: a member's may be its team's."""
+    return request.owner or request.run
 
 
 def _started(request: ActInput) -> str:

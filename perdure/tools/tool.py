@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from perdure.plain_text import storable
 from perdure.sandbox.sandbox import Sandbox
+from perdure.teams.room import Room
 from perdure.tools.arguments import parse
 from perdure.tools.signature import Signature
 
@@ -33,6 +34,8 @@ class ToolContext:
     begin: Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
     """Records durably, before an effect, that this call has begun, with a detail of one's own;
     returns the detail that an earlier attempt recorded, None if this is the first."""
+    room: Room | None = None
+    """What the run reaches of its team; None outside of one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +51,8 @@ class Tool:
     """Does it run commands, which have to be isolated?"""
     function: Callable[..., Any]
     signature: Signature
+    needs_team: bool = False
+    """Is it only for members of a team?"""
 
     def check(self, arguments: str) -> dict[str, Any]:
         """The arguments in the model's JSON text, as the function takes them.
@@ -66,7 +71,9 @@ class Tool:
         return as_text(await asyncio.to_thread(self.function, **given))
 
 
-def tool(*, replay: Replay, executes: bool = False) -> Callable[[Callable[..., Any]], Tool]:
+def tool(
+    *, replay: Replay, executes: bool = False, needs_team: bool = False
+) -> Callable[[Callable[..., Any]], Tool]:
     """Make a `Tool` of an annotated function with a docstring.
 
     The description of each parameter is taken from the docstring's `Args:` (Google style); a
@@ -84,7 +91,16 @@ def tool(*, replay: Replay, executes: bool = False) -> Callable[[Callable[..., A
         docstring = _docstring(name, function)
         description = (docstring.description or "").strip()
         signature = Signature.of(name, function, docstring, injected=ToolContext)
-        return Tool(name, description, signature.parameters, replay, executes, function, signature)
+        return Tool(
+            name=name,
+            description=description,
+            parameters=signature.parameters,
+            replay=replay,
+            executes=executes,
+            function=function,
+            signature=signature,
+            needs_team=needs_team,
+        )
 
     return decorate
 

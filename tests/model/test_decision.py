@@ -78,6 +78,63 @@ def test_a_control_tool_brings_its_arguments() -> None:
     assert ANSWER_CHARACTERS < len(finish.arguments["answer"]) < ANSWER_CHARACTERS + 100
 
 
+LONG = "  Build\nthe schema. " + "x" * 15_000
+BEGINNING = ("Build the schema. " + "x" * 15_000)[:200]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "carried", "summary"),
+    [
+        (
+            "send_message",
+            {"text": LONG, "to": "coder-2", "files": ["a.py"]},
+            {"text": BEGINNING, "to": "coder-2", "files": ["a.py"]},
+            "send_message: coder-2",
+        ),
+        (
+            "delegate",
+            {"task": LONG, "agent": "coder", "share": 0.2},
+            {"task": BEGINNING, "agent": "coder", "share": 0.2},
+            "delegate: coder",
+        ),
+        (
+            "assign",
+            {"tasks": [{"id": "a", "task": LONG, "to": "coder", "depends_on": ["b"]}] * 3},
+            {"tasks": [{"id": "a", "task": BEGINNING, "to": "coder", "depends_on": ["b"]}] * 3},
+            "assign: 3 tasks",
+        ),
+        (
+            "assign",
+            {"tasks": [{"id": "a", "task": "Short.", "to": "coder"}]},
+            {"tasks": [{"id": "a", "task": "Short.", "to": "coder"}]},
+            "assign: 1 task",
+        ),
+        ("list_tasks", {}, {}, "list_tasks"),
+        (
+            "wait_for_tasks",
+            {"seconds": 5, "tasks": ["a", "b"]},
+            {"seconds": 5, "tasks": ["a", "b"]},
+            "wait_for_tasks: a, b",
+        ),
+        ("cancel_tasks", {"tasks": ["a"]}, {"tasks": ["a"]}, "cancel_tasks: a"),
+    ],
+)
+def test_long_texts_for_others_stay_in_the_store(
+    tool: str, arguments: dict[str, Any], carried: dict[str, Any], summary: str
+) -> None:
+    """The history has their beginning on one line, and whole what the workflow acts by."""
+    turn = make_turn("t", make_call("c", tool, json.dumps(arguments)))
+    (call,) = decide(turn, SPEC, closing=False).calls
+    assert (call.arguments, call.summary) == (carried, summary)
+
+
+def test_the_tasks_of_a_large_team_stay_small() -> None:
+    """A hundred tasks at once are 1.6 MB in the store, and a few KB in the history."""
+    tasks = [{"id": f"t{number}", "task": "x" * 16_000, "to": "coder"} for number in range(100)]
+    turn = make_turn("t", make_call("c", "assign", json.dumps({"tasks": tasks})))
+    assert len(decide(turn, SPEC, closing=False).model_dump_json()) < 30_000
+
+
 def test_a_call_that_cannot_be_carried_out_brings_the_reason_alone() -> None:
     """Its arguments may not even be JSON."""
     turn = make_turn("t", make_call("c", "finish", "{", problem="Not JSON."))

@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from perdure.contracts import AgentSpec, Decision, Entry, ThinkInput
+from perdure.contracts import (
+    LEADS_TOOLS,
+    AgentResult,
+    AgentSpec,
+    Answer,
+    Argument,
+    Decision,
+    Entry,
+    Quote,
+    RunStatus,
+    Seat,
+    ThinkInput,
+    Usage,
+)
 from perdure.errors import ModelBusy, PromptTooLong, StoreError, UnknownRun
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
@@ -22,7 +35,7 @@ from perdure.testing import replies
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools.files import TOOLS
 from perdure.tools.registry import Registry
-from tests.model.turns import make_result
+from tests.model.turns import make_call, make_result, make_run, make_turn
 
 TASK = Entry(kind="task", text="The task.")
 MODELS = """
@@ -297,3 +310,83 @@ async def test_the_beginning_of_a_prompt_never_changes(bench: Bench) -> None:
         head = (await bench.think(f"k{step}", *[TASK][step:], head=head)).head
     requests = [json.dumps(request.messages)[:-1] for request in bench.model.requests]
     assert all(after.startswith(before) for before, after in pairwise(requests))
+
+
+async def test_what_colleagues_wrote_is_shown_under_its_label(bench: Bench) -> None:
+    """From the store, where the workflow only points; and stored as it was shown."""
+    await bench.open_run()
+    text = "Use UTF-8. " * 1_000
+    await bench.store.keep(
+        make_turn("told", make_call("c", "send_message", json.dumps({"text": text})))
+    )
+    bench.model.follow([replies.say("Done.")])
+    pointer = Argument(turn="told", call="c", path=("text",))
+    message = Entry(kind="message", quotes=(Quote(text=pointer, label="From coder-2:"),))
+    decision = await bench.think("k", TASK, message)
+    shown = {"role": "user", "content": f"From coder-2:\n{text}"}
+    assert bench.last_messages[2] == shown
+    turn = await bench.last_turn(decision)
+    assert (await bench.store.entries(turn.entries))[turn.entries[1]].text == shown["content"]
+
+
+async def test_a_delegated_task_brings_its_result(bench: Bench) -> None:
+    """As the result of the call that it was."""
+    await bench.open_run(tools=("delegate",))
+    bench.model.follow(
+        [replies.call("delegate", agent="b", task="Count."), replies.say("It is 42.")]
+    )
+    first = await bench.think("k1", TASK)
+    assert first.calls[0].problem is None
+    await bench.store.keep(make_run("child"))
+    await bench.store.end_run(
+        "child",
+        AgentResult(status=RunStatus.COMPLETED, answer="42", head=None, steps=1, usage=Usage()),
+    )
+    result = Entry(
+        kind="result",
+        call=first.calls[0].id,
+        text="w.1 ended.",
+        quotes=(Quote(text=Answer(run="child")),),
+    )
+    await bench.think("k2", result, head=first.head)
+    assert bench.last_messages[-1]["role"] == "tool"
+    assert bench.last_messages[-1]["content"] == "w.1 ended.\n\ncompleted\n42"
+
+
+async def test_a_message_that_comes_again_is_shown_once(bench: Bench) -> None:
+    """A run may have read it and not lived to say so; it is sent once more to the next."""
+    await bench.open_run()
+    bench.model.follow([replies.call("list_files")] * 4)
+    message = Entry(kind="message", text="Use UTF-8.", key="team:1")
+    other = Entry(kind="message", text="Use tabs.", key="team:2")
+    first = await bench.think("k1", TASK, message, message)
+    again = await bench.think("k2", TASK, message, other, head=first.head)
+    told = [each["content"] for each in bench.last_messages if each["role"] == "user"]
+    assert told == ["The task.", "Use UTF-8.", "The task.", "Use tabs."]
+    assert len((await bench.last_turn(again)).entries) == 2
+
+
+async def test_a_message_is_shown_again_where_the_past_lacks_it(bench: Bench) -> None:
+    """The turn that showed it may have been lost to the run that goes on from before it."""
+    await bench.open_run()
+    bench.model.follow([replies.call("list_files")] * 3)
+    first = await bench.think("k1", TASK)
+    message = Entry(kind="message", text="Use UTF-8.", key="team:1")
+    lost = await bench.think("k2", message, head=first.head)
+    retold = await bench.think("k3", message, head=first.head)
+    assert bench.last_messages[-1]["content"] == "Use UTF-8."
+    assert (await bench.last_turn(retold)).entries == (await bench.last_turn(lost)).entries
+
+
+@pytest.mark.parametrize("is_lead", [True, False])
+async def test_a_member_is_offered_what_its_seat_needs(bench: Bench, is_lead: bool) -> None:
+    """The seat is recorded with the run, beside its agent."""
+    seat = Seat(member="m", kind="k", is_lead=is_lead)
+    run = make_run("seated", tools=("read_file",))
+    run.model, run.seat = "scripted", seat.model_dump(mode="json")
+    await bench.store.keep(run)
+    bench.model.follow([replies.say("Done.")])
+    await bench.think("k", TASK, run="seated")
+    offered = [each["function"]["name"] for each in bench.model.requests[0].body["tools"]]
+    lead = LEADS_TOOLS if is_lead else ()
+    assert offered == ["read_file", "wait", "send_message", *lead, "finish"]

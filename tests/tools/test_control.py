@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from perdure.errors import PerdureError, ToolError
 from perdure.tools.control import CONTROL_NAMES, WAIT, finish_tool
+from perdure.tools.team_control import DELEGATE, LEADS, MEMBERS
 
 
 class Part(BaseModel):
@@ -25,7 +26,8 @@ class Report(BaseModel):
 
 def test_the_names_are_those_of_the_tools() -> None:
     """The workflow decides by these names what it carries out itself."""
-    assert {WAIT.name, finish_tool(None).name} == CONTROL_NAMES
+    tools = [WAIT, finish_tool(None), DELEGATE, *MEMBERS, *LEADS]
+    assert {each.name for each in tools} == CONTROL_NAMES
 
 
 def test_finish_takes_an_answer() -> None:

@@ -19,6 +19,7 @@ from perdure.secrets import Secrets
 from perdure.store.files import Files
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry
+from perdure.teams.room import Room
 from perdure.tools.files import read_file, write_file
 from perdure.tools.registry import Registry
 from perdure.tools.runner import RESULT_CHARACTERS, Runner
@@ -229,6 +230,29 @@ async def test_a_state_is_recorded_after_what_may_have_changed_files(
     assert await Files(store).last("run") is None
     await runner.act(await office.request("write_file", '{"path": "a", "content": "x"}'))
     assert set(await Files(store).entries(await Files(store).last("run"))) == {"a"}
+
+
+@pytest.mark.parametrize("team", [None, "team-1"])
+async def test_a_member_of_a_team_reaches_its_room(
+    office: Office, store: Store, team: str | None
+) -> None:
+    """A run outside of any team has none."""
+    rooms: list[Room | None] = []
+
+    @tool(replay="safe")
+    def look(context: ToolContext) -> str:
+        """Look."""
+        rooms.append(context.room)
+        return "Seen."
+
+    member = make_run("members-run").model_copy(update={"team": team, "member": "coder-1"})
+    await store.keep(member)
+    request = (await office.request("look")).model_copy(update={"run": member.id})
+    await office.runner(look).act(request)
+    (room,) = rooms
+    assert (room and (room.run, room.team, room.member)) == (
+        team and ("members-run", "team-1", "coder-1")
+    )
 
 
 async def test_what_is_printed_is_seen_while_it_is_printed(office: Office) -> None:
