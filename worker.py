@@ -19,6 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.act import Act
 from activities.runs import Runs
 from activities.sandboxing import Sandboxing
+from activities.teams import Teams as TeamActivities
 from activities.think import Think
 from perdure.agents import Agents
 from perdure.connection import (
@@ -46,11 +47,15 @@ from perdure.sandbox.sandboxes import Sandboxes, queue_of
 from perdure.secrets import MaskingFilter, Secrets
 from perdure.settings import Settings
 from perdure.store.store import Store
+from perdure.teams.files import Teams
+from perdure.teams.opening import TeamOpening
+from perdure.teams.roll import RollCaller
 from perdure.tools.mcp.pool import McpServers
 from perdure.tools.registry import Registry
 from perdure.tools.runner import Runner
 from workflows.agent import AgentWorkflow
 from workflows.guard import OneObject
+from workflows.team import TeamWorkflow
 
 ROLES = ("agent", "think", "act")
 APPLICATION = Path(__file__).resolve().parent
@@ -151,7 +156,19 @@ def build_workers(
 ) -> dict[str, list[Worker]]:
     """The workers of each role, from parts that the caller has opened and closes."""
     agents = Agents([APPLICATION / "agents", settings.home / "agents"])
-    runs = Runs(Opening(store, agents, models.catalog, registry), store)
+    opening = Opening(
+        store,
+        agents,
+        models.catalog,
+        registry,
+        max_depth=settings.max_depth,
+        max_children=settings.max_children,
+    )
+    runs = Runs(opening, store)
+    known = Teams([APPLICATION / "teams", settings.home / "teams"])
+    teams = TeamActivities(
+        TeamOpening(store, agents, known, models.catalog, registry), RollCaller(store, client)
+    )
     think = Think(Thinker(store, models, registry))
     act = Act(Runner(store, registry, sandboxes, Secrets(os.environ)))
     sandboxing = Sandboxing(sandboxes)
@@ -160,14 +177,22 @@ def build_workers(
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[AgentWorkflow],
-                activities=[runs.open_run, runs.close_run],
+                workflows=[AgentWorkflow, TeamWorkflow],
+                activities=[runs.open_run, runs.close_run, teams.open_team, teams.call_roll],
                 workflow_runner=RUNNER,
                 interceptors=[OneObject()],
                 **COMMON,
             )
         ],
-        "think": [Worker(client, task_queue=THINK_QUEUE, activities=[think.think], **COMMON)],
+        "think": [
+            Worker(
+                client,
+                task_queue=THINK_QUEUE,
+                activities=[think.think],
+                max_concurrent_activities=CALLS_AT_ONCE,
+                **COMMON,
+            )
+        ],
         "act": [
             Worker(client, task_queue=ACT_QUEUE, activities=[sandboxing.open_sandbox], **COMMON),
             Worker(

@@ -7,6 +7,7 @@ from temporalio.common import (
 )
 
 from perdure.contracts import AgentRequest, RunStatus
+from perdure.teams.contracts import TeamRequest
 
 AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
 AGENT_STATUS = SearchAttributeKey.for_keyword("AgentStatus")
@@ -29,10 +30,11 @@ ALL = (
 )
 
 
-def of_request(request: AgentRequest) -> TypedSearchAttributes:
+def of_request(request: AgentRequest | TeamRequest) -> TypedSearchAttributes:
     """What is known of a run before it begins."""
+    who = request.agent if isinstance(request, AgentRequest) else request.team
     known = {
-        AGENT_NAME: request.agent if isinstance(request.agent, str) else request.agent.name,
+        AGENT_NAME: who if isinstance(who, str) else who.name,
         AGENT_STATUS: RunStatus.RUNNING,
         CONVERSATION_ID: request.conversation,
         USER_ID: request.user,

@@ -50,6 +50,11 @@ class Settings(Environment):
     sandbox_image: str = "perdure-sandbox"
     """The Docker image for agents that do not name one."""
 
+    max_depth: int = Field(default=3, ge=0, le=20)
+    """How deep runs may delegate: 0 lets none, 3 a child of a child of a child."""
+    max_children: int = Field(default=8, ge=0, le=100)
+    """To how many runs one step may delegate."""
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:

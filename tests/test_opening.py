@@ -30,7 +30,7 @@ async def opening(store: Store, tmp_path: Path) -> Opening:
     (tmp_path / "reader.md").write_text(READER)
     (tmp_path / "assistant.md").write_text("Help.")
     catalog = Catalog({"OPENAI_API_KEY": "k"}, tmp_path / "models.toml")
-    return Opening(store, Agents([tmp_path]), catalog, Registry(TOOLS))
+    return Opening(store, Agents([tmp_path]), catalog, Registry(TOOLS), max_depth=3, max_children=8)
 
 
 def _request(run: str = "run", **fields: Any) -> OpenRun:

@@ -4,6 +4,8 @@ The workflows run in the SDK's sandbox, which production leaves out for speed: h
 over them.
 """
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from temporalio.workflow import NondeterminismError
 
 from workflows.agent import AgentWorkflow
 from workflows.guard import OneObject
+from workflows.team import TeamWorkflow
 
 HISTORIES = {
     file.stem: file.read_text() for file in Path(__file__).with_name("histories").glob("*.json")
@@ -24,12 +27,14 @@ HISTORIES = {
 async def _replay(history: str) -> None:
     passed = SandboxRestrictions.default.with_passthrough_modules("perdure", "activities")
     replayer = Replayer(
-        workflows=[AgentWorkflow],
+        workflows=[AgentWorkflow, TeamWorkflow],
         workflow_runner=SandboxedWorkflowRunner(passed),
         interceptors=[OneObject()],
         data_converter=pydantic_data_converter,
     )
-    await replayer.replay_workflow(WorkflowHistory.from_json("agent-recorded", history))
+    began = json.loads(history)["events"][0]["workflowExecutionStartedEventAttributes"]
+    # Its own id: those of its children are made from it.
+    await replayer.replay_workflow(WorkflowHistory.from_json(began["workflowId"], history))
 
 
 @pytest.mark.parametrize("name", HISTORIES)
@@ -40,6 +45,8 @@ async def test_a_recorded_run_takes_the_same_course_again(name: str) -> None:
 
 @pytest.mark.parametrize("name", HISTORIES)
 async def test_another_course_is_noticed(name: str) -> None:
-    """Had the recorded run called its thinking by another name, the replay would fail."""
+    """Had the recorded run called its effects by other names, the replay would fail."""
+    another = re.sub(r'"name": "(think|open_team|close_run)"', '"name": "ponder"', HISTORIES[name])
+    assert another != HISTORIES[name]
     with pytest.raises(NondeterminismError):
-        await _replay(HISTORIES[name].replace('"name": "think"', '"name": "ponder"'))
+        await _replay(another)

@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.act import Act
     from activities.runs import Runs
     from activities.sandboxing import Sandboxing
+    from activities.teams import Teams
     from activities.think import Think
     from perdure.contracts import (
         ACT_QUEUE,
@@ -24,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
         RunPlan,
         ThinkInput,
     )
+    from perdure.teams.contracts import OpenTeam, Roll, RollCall, TeamPlan
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 """A lost worker is noticed after this; activities heartbeat every second."""
@@ -84,6 +86,8 @@ async def think(request: ThinkInput, step: int, time_left: timedelta | None) -> 
         schedule_to_close_timeout=LAST_WORDS if request.closing else time_left,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
+        # What a model was asked for is paid for, and counts.
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="think: last words" if request.closing else f"think: step {step}",
     )
 
@@ -101,6 +105,28 @@ async def act(request: ActInput, summary: str, time_left: timedelta | None) -> O
         # A run is cancelled when its tools have stopped, not when they were asked to.
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"act {summary}",
+    )
+
+
+async def open_team(opening: OpenTeam) -> TeamPlan:
+    return await workflow.execute_activity_method(
+        Teams.open_team,
+        opening,
+        start_to_close_timeout=BOOKKEEPING,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary="open the team",
+    )
+
+
+async def call_roll(call: RollCall) -> Roll:
+    return await workflow.execute_activity_method(
+        Teams.call_roll,
+        call,
+        start_to_close_timeout=BOOKKEEPING,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=RETRY,
+        summary=f"call the roll: {len(call.workflow_ids)}",
     )
 
 

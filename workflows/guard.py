@@ -6,10 +6,14 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ExecuteWorkflowInput,
+    HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
 )
+
+with workflow.unsafe.imports_passed_through():
+    from perdure.contracts import Contract
 
 
 class OneObject(Interceptor):
@@ -25,6 +29,13 @@ class OneObject(Interceptor):
 
 
 class _Inbound(WorkflowInboundInterceptor):
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        """Drop a signal of the wrong form, to which no reply could be given."""
+        if len(input.args) == 1 and isinstance(input.args[0], Contract):
+            await super().handle_signal(input)
+        else:
+            workflow.logger.warning("A signal %s takes one JSON object: dropped.", input.signal)
+
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
         if len(input.args) != 1 or input.args[0] is None:
             name = workflow.info().workflow_type

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from perdure.contracts import Decision, Entry, Place, Progress, RunPlan, Usage
+from perdure.contracts import Decision, Entry, Place, Progress, RunPlan, Spent, Usage
 
 RECENT_STEPS = 20
 
@@ -27,8 +27,16 @@ class Journal:
     """What the last step called and got, as digests."""
     recent: list[str] = field(default_factory=list)
     """The latest steps, a line each."""
-    place: Place | None = None
-    """Where the run's tools work, once they do."""
+    below: Spent = field(default_factory=Spent)
+    """By the runs that this one delegated to, with all below them."""
+    children: int = 0
+    """So many it has started."""
+    asked: int = 0
+    """So much it has asked of its team."""
+    received: int = 0
+    """The number of the last parcel of its team that is among the entries, or was."""
+    read: int = 0
+    """The number of the last one that was shown to the model."""
 
     @classmethod
     def resumed(cls, progress: Progress) -> "Journal":
@@ -43,10 +51,14 @@ class Journal:
             fruitless=progress.fruitless,
             last_step=progress.last_step,
             recent=list(progress.recent),
-            place=progress.place,
+            below=progress.below,
+            children=progress.children,
+            asked=progress.asked,
+            received=progress.received,
+            read=progress.read,
         )
 
-    def carried(self) -> Progress:
+    def carried(self, place: Place | None) -> Progress:
         return Progress(
             plan=self.plan,
             started=self.started,
@@ -58,7 +70,12 @@ class Journal:
             fruitless=self.fruitless,
             last_step=self.last_step,
             recent=tuple(self.recent),
-            place=self.place,
+            place=place,
+            below=self.below,
+            children=self.children,
+            asked=self.asked,
+            received=self.received,
+            read=self.read,
         )
 
     def turn(self, decision: Decision, *, counts: bool) -> None:
@@ -67,6 +84,7 @@ class Journal:
         self.usage += decision.usage
         self.answer = decision.answer or decision.thought or self.answer
         self.entries.clear()
+        self.read = self.received
         self.steps += counts
 
     def result(self, call: str, text: str) -> None:
@@ -82,6 +100,11 @@ class Journal:
         self.fruitless = 0 if useful and not repeated else self.fruitless + 1
         self.last_step = step
         self.recent = [*self.recent, f"{self.steps}. {line}"][-RECENT_STEPS:]
+
+    @property
+    def spent(self) -> Spent:
+        """By this run and all below it."""
+        return Spent(steps=self.steps, usage=self.usage) + self.below
 
     @property
     def pending_bytes(self) -> int:

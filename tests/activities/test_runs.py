@@ -27,7 +27,10 @@ from perdure.tools.registry import Registry
 async def runs(store: Store, tmp_path: Path) -> Runs:
     (tmp_path / "assistant.md").write_text("Help.")
     catalog = Catalog({}, tmp_path / "models.toml")
-    return Runs(Opening(store, Agents([tmp_path]), catalog, Registry([])), store)
+    return Runs(
+        Opening(store, Agents([tmp_path]), catalog, Registry([]), max_depth=3, max_children=8),
+        store,
+    )
 
 
 def _request(agent: str = "assistant") -> OpenRun:

@@ -34,12 +34,14 @@ from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
 from perdure.store.store import Store
-from perdure.testing.replies import call, calls, empty, finish, slow
+from perdure.teams.contracts import MemberGroup, Supervision, TeamRequest, TeamSpec
+from perdure.testing.replies import call, calls, empty, finish, slow, status
 from perdure.testing.script import Steps
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools.registry import Registry
 from worker import build_sandboxes, build_workers
 from workflows.agent import AgentWorkflow
+from workflows.team import TeamWorkflow
 
 HERE = Path(__file__).parent
 EVENTS_BEFORE_NEW = 100
@@ -56,6 +58,38 @@ CONTINUED: Steps = [
     *(call("write_file", path=f"{number}.txt", content="text") for number in range(30)),
     finish("continued"),
 ]
+
+WORKERS = ("worker-1", "worker-2")
+TEAM: dict[str, Steps] = {
+    "the team's goal": [
+        call(
+            "assign",
+            tasks=[
+                {"id": "first", "task": "do first", "to": "worker"},
+                {"id": "second", "task": "do second", "to": "worker", "depends_on": ["first"]},
+                {"id": "third", "task": "do third", "to": "worker"},
+            ],
+        ),
+        call("wait_for_tasks"),
+        call("list_tasks"),
+        *(call("send_message", to="worker-1", text=f"message {number}") for number in range(12)),
+        call("wait_for_tasks", tasks=["first"]),
+        finish("the team is done"),
+    ],
+    "do first": [call("send_message", to="chief", text="a word"), finish("one")],
+    "do second": [finish("two")],
+    "do third": [status(401, "refused")],
+}
+DELEGATED: dict[str, Steps] = {
+    "delegated": [
+        calls(
+            call("delegate", agent="assistant", task="part a"),
+            call("delegate", agent="nobody", task="part b"),
+        ),
+        finish("delegated"),
+    ],
+    "part a": [finish("a")],
+}
 
 Handle = WorkflowHandle[AgentWorkflow, AgentResult]
 
@@ -90,8 +124,9 @@ async def _workers(client: Client, home: Path, model: ScriptedModel) -> AsyncIte
         yield
 
 
-async def _start(client: Client, name: str) -> Handle:
-    request = AgentRequest(task=name, agent=AgentSpec(name="recorded"), model="scripted")
+async def _start(client: Client, name: str, tools: tuple[str, ...] | None = None) -> Handle:
+    agent = AgentSpec(name="recorded", tools=tools)
+    request = AgentRequest(task=name, agent=agent, model="scripted")
     return await client.start_workflow(
         AgentWorkflow.run, request, id=f"agent-{name}", task_queue=TASK_QUEUE
     )
@@ -118,7 +153,7 @@ async def _keep(client: Client, id: str, run: str | None, name: str) -> None:
 
 
 async def record() -> None:
-    script = {"steered": STEERED, "continued": CONTINUED}
+    script = {"steered": STEERED, "continued": CONTINUED, **TEAM, **DELEGATED}
     with tempfile.TemporaryDirectory() as home:
         async with (
             _server() as client,
@@ -134,6 +169,29 @@ async def record() -> None:
             first = continued.first_execution_run_id
             await _keep(client, continued.id, first, "continued_first")
             await _keep(client, continued.id, None, "continued_last")
+            await _record_team(client)
+            delegated = await _start(client, "delegated", tools=("delegate",))
+            assert (await delegated.result()).answer == "delegated"
+            await _keep(client, delegated.id, None, "delegated")
+
+
+async def _record_team(client: Client) -> None:
+    """A team that sees a member fail for good, and continues as new; its lead; a member's run."""
+    spec = TeamSpec(
+        name="recorded",
+        lead=MemberGroup(agent=AgentSpec(name="chief")),
+        members=(MemberGroup(agent=AgentSpec(name="worker"), count=len(WORKERS)),),
+        supervision=Supervision(max_restarts=1),
+    )
+    request = TeamRequest(goal="the team's goal", team=spec, model="scripted")
+    team = await client.start_workflow(
+        TeamWorkflow.run, request, id="team-recorded", task_queue=TASK_QUEUE
+    )
+    assert (await team.result()).answer == "the team is done"
+    await _keep(client, team.id, team.first_execution_run_id, "team_first")
+    await _keep(client, team.id, None, "team_last")
+    await _keep(client, f"{team.id}.chief.1", None, "team_lead")
+    await _keep(client, f"{team.id}.worker-1.1", None, "team_member")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,9 @@ async def temporal() -> AsyncIterator[tuple[WorkflowEnvironment, str]]:
         yield environment, f"http://127.0.0.1:{port}/api/v1/namespaces/default"
 
 
-@pytest.fixture(scope="session")
-async def application(
-    temporal: tuple[WorkflowEnvironment, str], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Application]:
-    home = tmp_path_factory.mktemp("home")
-    environment, http_url = temporal
+@asynccontextmanager
+async def serving(client: Client, http_url: str, home: Path) -> AsyncIterator[Application]:
+    """Workers of every role, with a model of their own."""
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(ScriptedModel())
         store = await Store.open(f"sqlite:///{home}/store.db")
@@ -133,10 +130,20 @@ async def application(
         settings = Settings(home=home, sandbox="none")
         sandboxes = build_sandboxes(settings, store)
         stack.push_async_callback(sandboxes.release)
-        workers = build_workers(environment.client, settings, store, models, registry, sandboxes)
+        workers = build_workers(client, settings, store, models, registry, sandboxes)
         for worker in (each for role in ROLES for each in workers[role]):
             await stack.enter_async_context(worker)
-        yield Application(environment.client, http_url, store, model, home)
+        yield Application(client, http_url, store, model, home)
+
+
+@pytest.fixture(scope="session")
+async def application(
+    temporal: tuple[WorkflowEnvironment, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Application]:
+    environment, http_url = temporal
+    home = tmp_path_factory.mktemp("home")
+    async with serving(environment.client, http_url, home) as application:
+        yield application
 
 
 @pytest.fixture
