@@ -8,7 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perdure.errors import PerdureError, ServerError, UnknownAgent, UnknownRun, WorkspaceError
+from perdure.console.parameters import (
+    Detach,
+    Head,
+    Json,
+    Label,
+    MaxCost,
+    MaxMinutes,
+    MaxSteps,
+    MaxTokens,
+    NewId,
+    RunId,
+    Sandbox,
+    Step,
+    Workspace,
+)
+from perdure.errors import (
+    PerdureError,
+    ServerError,
+    UnknownAgent,
+    UnknownRun,
+    UnknownTeam,
+    WorkspaceError,
+)
 
 # Everything else takes long to import, and is imported by the commands that need it.
 if TYPE_CHECKING:
@@ -17,6 +39,8 @@ if TYPE_CHECKING:
     from perdure.agents import Agents
     from perdure.console.session import Session
     from perdure.contracts import AgentRequest
+    from perdure.teams.contracts import TeamRequest
+    from perdure.teams.files import Teams
 
 APPLICATION = Path(__file__).resolve().parent
 COMPLETED, ENDED_OTHERWISE, WRONG_COMMAND_LINE, INTERRUPTED = 0, 1, 2, 130
@@ -30,12 +54,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, as `list` shows it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Step = Annotated[
-    int | None, typer.Option("--step", min=0, metavar="N", help="As they were after step N.")
-]
-
 
 @app.command()
 def run(
@@ -44,30 +62,17 @@ def run(
         str, typer.Option(help="A ready-made agent (see `agents`), or a file ending in .md.")
     ] = "assistant",
     model: Annotated[str | None, typer.Option(help="Model to use instead of the agent's.")] = None,
-    workspace: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The agent begins with a copy of its files.")
-    ] = None,
-    sandbox: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND", help="Where commands run: auto, docker, bwrap, or none (not isolated)."
-        ),
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="End after so many steps.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="End after so many tokens.")] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(metavar="USD", help="End after spending so much.")
-    ] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="End after so long.")] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Print the run's id and leave it running.")
-    ] = False,
-    id: Annotated[str | None, typer.Option(help="The run's id; a random one by default.")] = None,
-    head: Annotated[
-        str | None, typer.Option(metavar="TURN", help="Continue from a turn of an earlier run.")
-    ] = None,
-    conversation: Annotated[str | None, typer.Option(help="Label to find the run by.")] = None,
-    user: Annotated[str | None, typer.Option(help="Label to find the run by.")] = None,
+    workspace: Workspace = None,
+    sandbox: Sandbox = None,
+    max_steps: MaxSteps = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_minutes: MaxMinutes = None,
+    detach: Detach = False,
+    id: NewId = None,
+    head: Head = None,
+    conversation: Label = None,
+    user: Label = None,
     output_schema: Annotated[
         Path | None, typer.Option(metavar="FILE", help="JSON Schema that the answer must fit.")
     ] = None,
@@ -84,12 +89,7 @@ def run(
         task=task,
         agent=options.agent_spec(_agents(), agent, elsewhere=is_configured()),
         model=model,
-        limits={
-            "max_steps": max_steps,
-            "max_tokens": max_tokens,
-            "max_cost_usd": max_cost,
-            "max_minutes": max_minutes,
-        },
+        limits=options.limits(max_steps, max_tokens, max_cost, max_minutes),
         head=head,
         conversation=conversation,
         user=user,
@@ -97,17 +97,97 @@ def run(
         sandbox=sandbox,
         output_schema=options.output_schema(output_schema),
     )
-    run_id = options.run_id(id)
+    _begin(request, options.new_id(id, options.AGENT), detach=detach, as_json=as_json)
+
+
+@app.command()
+def team(
+    goal: Annotated[str, typer.Argument(metavar="GOAL", help="What the team is to achieve.")],
+    team: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.md",
+            help="A ready-made team (see `teams`) or a file; `software` by default.",
+        ),
+    ] = None,
+    lead: Annotated[
+        str | None, typer.Option(metavar="NAME[@MODEL]", help="The agent that leads the members.")
+    ] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:COUNT][@MODEL]", help="So many members; give one for each kind."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model of all for whom the team does not name one.")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S", help="Who is restarted: one_for_one, one_for_all or rest_for_one."
+        ),
+    ] = None,
+    max_restarts: Annotated[
+        int | None, typer.Option(metavar="N", help="A member that fails more often is out.")
+    ] = None,
+    shared_workspace: Annotated[
+        bool, typer.Option("--shared-workspace", help="All work on the same files.")
+    ] = False,
+    workspace: Workspace = None,
+    sandbox: Sandbox = None,
+    max_steps: MaxSteps = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    max_minutes: MaxMinutes = None,
+    detach: Detach = False,
+    id: NewId = None,
+    head: Head = None,
+    conversation: Label = None,
+    user: Label = None,
+    as_json: Json = False,
+) -> None:
+    """Let a team of agents work on GOAL, show how it stands and print its answer.
+
+    Limits are of all members together. Ctrl-C leaves the team as it is; `watch ID` goes on.
+    """
+    from perdure.connection import is_configured
+    from perdure.console import options
+    from perdure.console.composition import Composition, changed
+
+    composition = Composition(_teams(), _agents(), elsewhere=is_configured())
+    request = options.team_request(
+        goal=goal,
+        team=changed(
+            composition.team(team, lead, member or ()),
+            strategy=strategy,
+            max_restarts=max_restarts,
+            shared=shared_workspace,
+        ),
+        model=model,
+        limits=options.limits(max_steps, max_tokens, max_cost, max_minutes),
+        head=head,
+        conversation=conversation,
+        user=user,
+        workspace=options.workspace(workspace),
+        sandbox=sandbox,
+    )
+    _begin(request, options.new_id(id, options.TEAM), detach=detach, as_json=as_json)
+
+
+def _begin(
+    request: "AgentRequest | TeamRequest", run_id: str, *, detach: bool, as_json: bool
+) -> None:
     _carry_out(_detach(request, run_id, as_json) if detach else _run(request, run_id, as_json))
 
 
-async def _run(request: "AgentRequest", run_id: str, as_json: bool) -> int:
+async def _run(request: "AgentRequest | TeamRequest", run_id: str, as_json: bool) -> int:
     async with _session() as session:
         await _start(session.client, request, run_id)
         return await session.follow(run_id, as_json=as_json)
 
 
-async def _detach(request: "AgentRequest", run_id: str, as_json: bool) -> int:
+async def _detach(request: "AgentRequest | TeamRequest", run_id: str, as_json: bool) -> int:
     from perdure.console.display import print_json, say
 
     async with _session() as session:
@@ -123,25 +203,25 @@ async def _detach(request: "AgentRequest", run_id: str, as_json: bool) -> int:
     return COMPLETED
 
 
-async def _start(client: "Client", request: "AgentRequest", run_id: str) -> None:
+async def _start(client: "Client", request: "AgentRequest | TeamRequest", run_id: str) -> None:
     from temporalio.common import WorkflowIDReusePolicy
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from perdure.attributes import of_request
     from perdure.console.display import preview
     from perdure.contracts import TASK_QUEUE
-    from workflows.agent import AgentWorkflow
 
+    workflow, text = _workflow(request)
     try:
         await client.start_workflow(
-            AgentWorkflow.run,
+            workflow,
             request,
             id=run_id,
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             search_attributes=of_request(request),
-            static_summary=preview(request.task, 90),
-            static_details=request.task[:4000],
+            static_summary=preview(text, 90),
+            static_details=text[:4000],
         )
     except WorkflowAlreadyStartedError:
         message = (
@@ -149,6 +229,19 @@ async def _start(client: "Client", request: "AgentRequest", run_id: str) -> None
             f" `starter.py watch {run_id}`."
         )
         raise typer.BadParameter(message) from None
+
+
+def _workflow(request: "AgentRequest | TeamRequest") -> tuple[Any, str]:
+    """What carries the request out, and what it is about."""
+    from perdure.contracts import AgentRequest
+
+    if isinstance(request, AgentRequest):
+        from workflows.agent import AgentWorkflow
+
+        return AgentWorkflow.run, request.task
+    from workflows.team import TeamWorkflow
+
+    return TeamWorkflow.run, request.goal
 
 
 @app.command()
@@ -190,18 +283,32 @@ async def _cancel(run_id: str, as_json: bool) -> int:
 
 
 @app.command()
-def show(id: RunId, as_json: Json = False) -> None:
-    """Print a run's transcript; with --json the whole of it. Starts nothing."""
+def show(
+    id: RunId,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="The runs below it and their messages, as Mermaid.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print a run's transcript, or how a team stands, and the runs below it. Starts nothing."""
     from perdure.console import options, reports
     from perdure.settings import Settings
 
-    _carry_out(reports.show(Settings.load(), options.run_id(id), as_json=as_json))
+    settings, run_id = Settings.load(), options.run_id(id)
+    _carry_out(
+        reports.graph(settings, run_id, as_json=as_json)
+        if graph
+        else reports.show(settings, run_id, as_json=as_json)
+    )
 
 
 @app.command("list")
 def list_runs(
     status: Annotated[str | None, typer.Option(help="Only runs of this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs.")] = 50,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that a team or another run started.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List runs with status, agent, steps and cost. Starts nothing."""
@@ -209,7 +316,10 @@ def list_runs(
     from perdure.settings import Settings
 
     wanted = options.status(status)
-    _carry_out(reports.list_runs(Settings.load(), wanted, limit, as_json=as_json))
+    listed = reports.list_runs(
+        Settings.load(), wanted, limit, everything=everything, as_json=as_json
+    )
+    _carry_out(listed)
 
 
 @app.command()
@@ -266,7 +376,7 @@ def pull(
 def tell(
     id: RunId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What the agent is told.")]
 ) -> None:
-    """Send a message to a running agent, which reads it before its next step."""
+    """Send a message to a running agent, or a team's lead, to be read before its next step."""
     from perdure.console import options
     from workflows.agent import AgentWorkflow
 
@@ -295,12 +405,12 @@ async def _update(run_id: str, done: str, update: Any, *arguments: Any) -> int:
     from temporalio.client import WorkflowUpdateFailedError
     from temporalio.service import RPCError, RPCStatusCode
 
+    from perdure.connection import execute_update
     from perdure.console.display import say
 
     async with _session() as session:
-        handle = session.client.get_workflow_handle(run_id)
         try:
-            await handle.execute_update(update, *arguments)
+            await execute_update(session.client, run_id, update, *arguments)
         except WorkflowUpdateFailedError as error:
             raise PerdureError(str(error.cause)) from error
         except RPCError as error:
@@ -386,12 +496,43 @@ def agents(as_json: Json = False) -> None:
     results().print(table(["agent", "model", "what it does"], rows))
 
 
+@app.command()
+def teams(as_json: Json = False) -> None:
+    """List the ready-made teams."""
+    from perdure.console.display import print_json, results, table
+
+    known = _teams().all()
+    if as_json:
+        print_json(known)
+        return
+    rows = [
+        (
+            spec.name,
+            spec.lead.kind,
+            ", ".join(f"{group.count} {group.kind}" for group in spec.members),
+            spec.description,
+        )
+        for spec in known
+    ]
+    results().print(table(["team", "lead", "members", "what it does"], rows))
+
+
 def _agents() -> "Agents":
     from perdure.agents import Agents
+
+    return Agents(_folders("agents"))
+
+
+def _teams() -> "Teams":
+    from perdure.teams.files import Teams
+
+    return Teams(_folders("teams"))
+
+
+def _folders(name: str) -> list[Path]:
     from perdure.settings import Settings
 
-    home = Settings.load().home
-    return Agents([APPLICATION / "agents", home / "agents", Path.cwd() / "agents"])
+    return [APPLICATION / name, Settings.load().home / name, Path.cwd() / name]
 
 
 def _session() -> "AbstractAsyncContextManager[Session]":
@@ -425,7 +566,7 @@ def _carry_out(main: Coroutine[Any, Any, int]) -> None:
 def main() -> None:
     try:
         app()
-    except (UnknownAgent, UnknownRun, WorkspaceError) as error:
+    except (UnknownAgent, UnknownRun, UnknownTeam, WorkspaceError) as error:
         print(error, file=sys.stderr)
         sys.exit(WRONG_COMMAND_LINE)
     except PerdureError as error:

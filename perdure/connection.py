@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import (
@@ -38,6 +39,7 @@ CORE_LOG = "temporalio.core"
 """The logger to which the SDK's Rust core writes."""
 USUAL_ADDRESS = "127.0.0.1:7233"
 _CONNECT_TIMEOUT = timedelta(seconds=10)
+_BETWEEN_UPDATES = (0.1, 0.2, 0.5, 1.0)
 _FORBIDDEN = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED}
 
 logger = logging.getLogger(__name__)
@@ -127,6 +129,23 @@ async def has_worker(client: Client) -> bool:
         )
     )
     return bool(queue.pollers)
+
+
+async def execute_update(client: Client, workflow_id: str, update: Any, *arguments: Any) -> None:
+    """Have the workflow take the update in, once.
+
+    One that comes while the workflow continues as new is refused by the server: it is sent again.
+    """
+    handle, id = client.get_workflow_handle(workflow_id), uuid4().hex
+    for seconds in (*_BETWEEN_UPDATES, None):
+        try:
+            await handle.execute_update(update, *arguments, id=id)
+        except RPCError as error:
+            if error.status != RPCStatusCode.FAILED_PRECONDITION or seconds is None:
+                raise
+            await asyncio.sleep(seconds)
+        else:
+            return
 
 
 def run_guarded(main: Coroutine[Any, Any, T]) -> T:

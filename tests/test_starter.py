@@ -26,6 +26,12 @@ SCRIPT: dict[str, Sequence[Attempts]] = {
     ],
     "ponder": [call("list_files"), slow(2, call("list_files")), finish("pondered")],
     "sleep": [call("wait", seconds=600), finish("woken")],
+    "organize": [
+        call("assign", tasks=[{"id": "hail", "task": "Please salute.", "to": "reviewer"}]),
+        call("wait_for_tasks"),
+        finish("It is done"),
+    ],
+    "salute": [call("list_files"), finish("ahoy")],
     "fail": [],
 }
 
@@ -140,6 +146,48 @@ def test_a_detached_run_is_watched_and_cancelled_later(starter: CommandLine) -> 
     assert starter("tell", "later", "wake up").returncode == 2
 
 
+# Teams
+
+
+def test_the_answer_of_a_team_goes_to_output(starter: CommandLine) -> None:
+    """As a run's does; the runs of its members are listed only with --all."""
+    done = starter(
+        *("team", "Please organize.", "--lead", "architect", "--member", "reviewer:2"),
+        *("--id", "crew"),
+    )
+    assert (done.returncode, done.stdout) == (0, "It is done\n")
+    assert "http://127.0.0.1" in done.stderr
+    assert "workflows/team-crew" in done.stderr
+    tops = {run["id"]: run for run in starter.json("list")}
+    assert tops["team-crew"]["status"] == "completed"
+    assert not any(id.startswith("team-crew.") for id in tops)
+    every = {run["id"] for run in starter.json("list", "--all")}
+    assert {"team-crew", "team-crew.architect.1", "team-crew.reviewer-1.1"} <= every
+    assert "ahoy" in starter("show", "team-crew.reviewer-1.1").stdout
+    assert "reviewer-1" in starter("show", "team-crew", "--graph").stdout
+
+
+def test_a_team_can_be_paused_and_told_and_resumed(starter: CommandLine) -> None:
+    """The same commands serve a team and the run of a member; its lead reads what it is told."""
+    begun = starter("team", "Please sleep.", "--detach", "--id", "held")
+    assert (begun.returncode, begun.stdout) == (0, "team-held\n")
+    until(lambda: "team-held.architect.1" in _waiting(starter))
+    for command in (
+        ["pause", "team-held"],
+        ["resume", "team-held"],
+        ["pause", "team-held.architect.1"],
+        ["resume", "team-held.architect.1"],
+        ["tell", "team-held", "wake up"],
+    ):
+        done = starter(*command)
+        assert done.returncode == 0, done.stderr
+    assert starter("watch", "team-held").stdout == "woken\n"
+
+
+def _waiting(starter: CommandLine) -> list[str]:
+    return [run["id"] for run in starter.json("list", "--all", "--status", "waiting")]
+
+
 # Reading
 
 
@@ -179,6 +227,19 @@ def test_the_ready_made_agents_are_listed(fresh: CommandLine) -> None:
     assert "assistant" in fresh("agents").stdout
 
 
+def test_the_ready_made_teams_are_listed(fresh: CommandLine) -> None:
+    """Each with its lead, its members and what it does; one's own are found as agents are."""
+    folder = fresh.home.path / "teams"
+    folder.mkdir(parents=True)
+    (folder / "duo.md").write_text("---\nlead: coder\nmembers: [reviewer:3]\n---\n")
+    known = {team["name"]: team for team in fresh.json("teams")}
+    assert {"software", "research", "duo"} <= known.keys()
+    assert known["software"]["lead"]["agent"] == "architect"
+    listed = fresh("teams").stdout
+    for words in ("software", "2 developer, 1 reviewer, 1 deployer", "3 reviewer"):
+        assert words in listed
+
+
 def test_the_doctor_names_each_part(fresh: CommandLine) -> None:
     """Version and place of what is here; exit code 0 when nothing is missing."""
     done = fresh("doctor")
@@ -215,12 +276,25 @@ def test_the_doctor_wants_some_sandbox(fresh: CommandLine, environment: dict[str
         (["run", "x", "--agent", "assistent"], "Did you mean 'assistant'?"),
         (["run", "x", "--workspace", "/nowhere/at/all"], "'/nowhere/at/all' does not exist"),
         (["run", "x", "--id", "a/b"], "'a/b' cannot be used"),
+        (["run", "x", "--id", "team-a"], "'team-a' must begin with 'agent-'"),
         (["run", "x", "--max-steps", "0"], "max_steps cannot be 0"),
         (["run", "x", "--max-cost", "-1"], "max_cost_usd cannot be -1"),
         (["run", "x", "--output-schema", "/nowhere.json"], "'/nowhere.json' cannot be read"),
         (["run", ""], "task cannot be ''"),
         (["run", "x", "--sandbox", "podman"], "should be 'auto', 'docker', 'bwrap' or 'none'"),
         (["run", "x", "--head", "nowhere"], "head cannot be 'nowhere'"),
+        (["team", "x", "--team", "sofware"], "Did you mean 'software'?"),
+        (["team", "x", "--team", "software", "--lead", "coder"], "Give one or the other"),
+        (["team", "x", "--member", "coder:2"], "a lead and members. Give both"),
+        (["team", "x", "--lead", "coder", "--member", "reviewer:x"], "'reviewer:x' is not NAME"),
+        (["team", "x", "--lead", "coder", "--member", "coder"], "are called 'coder'"),
+        (["team", "x", "--lead", "codr", "--member", "reviewer"], "Did you mean 'coder'?"),
+        (["team", "x", "--strategy", "all"], "strategy cannot be 'all'"),
+        (["team", "x", "--max-restarts", "-1"], "max_restarts cannot be -1"),
+        (["team", "x", "--max-steps", "0"], "max_steps cannot be 0"),
+        (["team", "x", "--id", "agent-a"], "'agent-a' must begin with 'team-'"),
+        (["team", ""], "goal cannot be ''"),
+        (["team"], "GOAL"),
         (["tell", "x", ""], "text cannot be ''"),
         (["list", "--status", "bogus"], "Status 'bogus' is unknown"),
         (["run"], "TASK"),

@@ -5,10 +5,16 @@ from temporalio.client import Client
 from perdure.console.display import print_json, results, say, table
 from perdure.sandbox.reaper import reap
 from perdure.sandbox.sandboxes import Sandboxes
+from perdure.teams.orphans import cancel_orphans
 
 
 async def clean(client: Client, sandboxes: Sandboxes, *, as_json: bool) -> int:
-    """Remove the sandboxes of runs that are over, and print which they were."""
+    """Remove the sandboxes of runs that are over, and print which they were.
+
+    Runs whose team is over are cancelled: what they leave is for the next time.
+    """
+    if orphans := await cancel_orphans(client):
+        say(f"Cancelled, since their team is over: {', '.join(orphans)}.")
     removed = await reap(client, sandboxes, lambda _: True)
     if as_json:
         print_json(removed)

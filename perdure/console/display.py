@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -75,11 +75,16 @@ def ending(result: AgentResult) -> Text:
     return Text(line + reason, style="bold green" if good else "bold red")
 
 
-def print_result(run_id: str, result: AgentResult, web_ui: str | None, *, as_json: bool) -> None:
-    """How the run ended on standard error, its answer on standard output."""
+def print_result(
+    run_id: str, result: AgentResult, web_ui: str | None, more: Mapping[str, Any] | None
+) -> None:
+    """How the run ended on standard error, its answer on standard output.
+
+    With `more`, which JSON is to tell besides, the output is JSON.
+    """
     progress().print(ending(result), soft_wrap=True)
-    if as_json:
-        print_json({"id": run_id, "web_ui": web_ui, **result.model_dump(mode="json")})
+    if more is not None:
+        print_json({"id": run_id, "web_ui": web_ui, **result.model_dump(mode="json"), **more})
     elif result.answer:
         print(clean(result.answer), flush=True)
 

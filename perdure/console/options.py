@@ -14,24 +14,40 @@ from perdure.console.display import preview
 from perdure.console.standing import LOST, SUSPENDED
 from perdure.contracts import AgentRequest, AgentSpec, Message, PublicContract, RunStatus
 from perdure.errors import PerdureError, UnknownAgent, WorkspaceError
+from perdure.teams.contracts import Supervision, TeamRequest
 
 Input = TypeVar("Input", bound=PublicContract)
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PREFIXES = ("agent-", "team-")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LONGEST_NEW, _LONGEST = 100, 250
+"""Characters: a run that another one starts adds to its parent's id."""
+AGENT, TEAM = "agent-", "team-"
+"""What the ids of runs begin with, and those of teams."""
 
 
-def run_id(text: str | None) -> str:
-    """The workflow's id: with its prefix, or a random one."""
+def new_id(text: str | None, prefix: str) -> str:
+    """The id of a run or of a team that is to be started; a random one by default."""
     if text is None:
-        return f"agent-{token_hex(4)}"
-    if not _ID.fullmatch(text):
+        return f"{prefix}{token_hex(4)}"
+    found = run_id(text, prefix, longest=_LONGEST_NEW)
+    if not found.startswith(prefix):
+        message = f"Run id '{text}' must begin with '{prefix}' here. Leave its prefix out."
+        raise typer.BadParameter(message)
+    if prefix == TEAM and "." in found:
+        message = f"Run id '{text}' cannot be a team's: after a '.' come its members' runs."
+        raise typer.BadParameter(message)
+    return found
+
+
+def run_id(text: str, prefix: str = AGENT, longest: int = _LONGEST) -> str:
+    """The workflow's id; one without any prefix gets `prefix`."""
+    if not _ID.fullmatch(text) or len(text) > longest:
         message = (
             f"Run id {text!r} cannot be used: it must begin with a letter or digit, hold only"
-            " letters, digits, '.', '_' and '-', and have at most 100 of them."
+            f" letters, digits, '.', '_' and '-', and have at most {longest} of them."
         )
         raise typer.BadParameter(message)
-    return text if text.startswith(_PREFIXES) else f"agent-{text}"
+    return text if text.startswith((AGENT, TEAM)) else f"{prefix}{text}"
 
 
 def agent_spec(agents: Agents, name: str, *, elsewhere: bool) -> AgentSpec | str:
@@ -59,6 +75,26 @@ def message(text: str) -> Message:
 
 def request(**fields: Any) -> AgentRequest:
     return _valid(AgentRequest, **fields)
+
+
+def team_request(**fields: Any) -> TeamRequest:
+    return _valid(TeamRequest, **fields)
+
+
+def supervision(**fields: Any) -> Supervision:
+    return _valid(Supervision, **fields)
+
+
+def limits(
+    steps: int | None, tokens: int | None, cost: float | None, minutes: float | None
+) -> dict[str, Any]:
+    """As a request has them, which checks them."""
+    return {
+        "max_steps": steps,
+        "max_tokens": tokens,
+        "max_cost_usd": cost,
+        "max_minutes": minutes,
+    }
 
 
 def _valid(kind: type[Input], **fields: Any) -> Input:

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 from temporalio.client import Client
 
 from perdure.connection import has_worker
-from perdure.console.display import got_by, print_result, progress, say
-from perdure.console.follow import feed_of, follow
-from perdure.console.transcript import Transcript
-from perdure.contracts import RunStatus
+from perdure.console.display import got_by, print_result, say
+from perdure.console.follow import follow, patiently, runs_team
+from perdure.console.views import RunView, TeamView, count_of_files, screen, store_of
+from perdure.contracts import AgentResult, RunStatus
 from perdure.errors import ServerError
 from perdure.hosting.home import Home, differences
 from perdure.hosting.parts import Parts, attached
 from perdure.settings import Settings
+from perdure.store.store import Store
 
 
 class Session:
@@ -53,18 +55,28 @@ class Session:
     ) -> int:
         """Show the run until its end, print its answer, and give the command's exit code."""
         self._introduce(run_id)
-        transcript = Transcript(progress())
         try:
-            async with feed_of(self._settings, run_id) as feed:
-                result = await follow(self.parts, feed, run_id, transcript.show)
-                files = await feed.files()
+            async with store_of(self._settings) as store:
+                result, view = await self._shown(store, run_id)
+                more = await view.more(self.client) if as_json else None
+                files = await count_of_files(store, run_id) if store else 0
         except asyncio.CancelledError:
             say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")
             raise
-        print_result(run_id, result, self.address(run_id), as_json=as_json)
+        print_result(run_id, result, self.address(run_id), more)
         if files:
             say(got_by(run_id, files))
         return int(result.status != wanted)
+
+    async def _shown(
+        self, store: Store | None, run_id: str
+    ) -> tuple[AgentResult, RunView | TeamView]:
+        if not await patiently(self.parts, run_id, partial(runs_team, workflow_id=run_id)):
+            run = RunView(store, run_id)
+            return await follow(self.parts, run_id, run), run
+        with screen() as show:
+            team = TeamView(store, run_id, show)
+            return await follow(self.parts, run_id, team), team
 
     def _introduce(self, run_id: str) -> None:
         address = self.address(run_id)
