@@ -113,9 +113,9 @@ async def _grow(client: Client, model: ScriptedModel, steps: int, database: Path
     )
     result = await handle.result()
     course.measure(steps)
-    chain = await _chain(client, handle.id, handle.first_execution_run_id)
-    events = [event for run in chain for event in run]
-    return Growth(result, len(chain), _by_step(events), course.stored, course.times)
+    links = await chain_of(client, handle.id, handle.first_execution_run_id)
+    events = [event for run in links for event in run]
+    return Growth(result, len(links), _by_step(events), course.stored, course.times)
 
 
 @asynccontextmanager
@@ -135,7 +135,7 @@ async def _worker(server: EmbeddedServer, home: Path, model: ScriptedModel) -> A
         await process.wait()
 
 
-async def _chain(client: Client, id: str, run: str | None) -> list[list[HistoryEvent]]:
+async def chain_of(client: Client, id: str, run: str | None) -> list[list[HistoryEvent]]:
     """The events of the run, and of each one that it continued as."""
     chain = []
     while run:

@@ -66,11 +66,11 @@ async def measure(
     worker: psutil.Process,
     server: psutil.Process,
 ) -> Measured:
-    before = [_cpu(process) for process in (worker, server)]
+    before = [cpu(process) for process in (worker, server)]
     began = time.perf_counter()
     await asyncio.gather(*(_run(client, kind, steps) for _ in range(agents)))
     seconds = time.perf_counter() - began
-    used = [_cpu(process) - start for process, start in zip((worker, server), before, strict=True)]
+    used = [cpu(process) - start for process, start in zip((worker, server), before, strict=True)]
     total = agents * steps
     return Measured(
         total / seconds, seconds / steps * 1e3, used[0] / total * 1e3, used[1] / total * 1e3
@@ -87,13 +87,13 @@ async def _run(client: Client, kind: str, steps: int) -> None:
     assert result.status == "completed", result
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 @asynccontextmanager
-async def _process(*command: str, **variables: str) -> AsyncIterator[tuple[int, str]]:
+async def child(*command: str, **variables: str) -> AsyncIterator[tuple[int, str]]:
     """A child process until the block ends; its id, and the first line that a server prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -118,12 +118,12 @@ async def compare(agents: list[int], steps: int, rounds: int) -> None:
         model = ("-m", "perdure.testing.scripted_model", "--script", str(home / "script.json"))
         try:
             async with (
-                _process(*model, PYTHONPATH=str(ROOT)) as (_, url),
-                _process("-m", "benchmarks.bare", server.address, PYTHONPATH=str(ROOT)) as (
+                child(*model, PYTHONPATH=str(ROOT)) as (_, url),
+                child("-m", "benchmarks.bare", server.address, PYTHONPATH=str(ROOT)) as (
                     bare,
                     _,
                 ),
-                _process(
+                child(
                     str(ROOT / "worker.py"),
                     TEMPORAL_ADDRESS=server.address,
                     PERDURE_HOME=str(home),

@@ -67,7 +67,12 @@ class Watched:
         ]
 
 
-@pytest_asyncio.fixture(params=["docker", "bwrap", "none"])
+@pytest_asyncio.fixture(
+    params=[
+        "bwrap",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("docker", "none")),
+    ]
+)
 async def watched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Watched]:
     """With a key, and a password inside a URL; the host is up for the whole test."""
     key, password, path = f"sk-test-{token_hex(16)}", token_hex(16), token_hex(16)

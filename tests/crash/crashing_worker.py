@@ -1,7 +1,7 @@
 """A composition root whose worker kills itself, once each, at the boundaries named in CRASHES.
 
-It hosts the same parts as `worker.py`: only the store tells when it commits, and the three tools
-stand for the three replay policies.
+It hosts the same parts as `worker.py`: only the store tells when it commits, the workflows tell
+when they signal each other, and three tools stand for the three replay policies.
 """
 
 import asyncio
@@ -11,11 +11,24 @@ import time
 from contextlib import AsyncExitStack
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import SQLModel
+from temporalio.client import Client
+from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.worker import (
+    HandleSignalInput,
+    Interceptor,
+    SignalExternalWorkflowInput,
+    StartChildWorkflowInput,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
+from temporalio.workflow import ChildWorkflowHandle
 
 from perdure.connection import connect, register_search_attributes, run_guarded
-from perdure.contracts import AgentResult
+from perdure.contracts import AgentResult, Ask, Delivery
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
@@ -23,6 +36,7 @@ from perdure.settings import Settings
 from perdure.store.engine import create_engine
 from perdure.store.store import Row, Store
 from perdure.store.tables import Run, StoredEntry, Turn
+from perdure.tools.commands.shell import execute_shell
 from perdure.tools.registry import Registry
 from perdure.tools.tool import ToolContext, tool
 from worker import build_sandboxes, build_workers
@@ -50,9 +64,10 @@ class CrashingStore(Store):
         return kept
 
     async def end_run(self, run_id: str, result: AgentResult) -> None:
-        crash("before_close", 1)
+        name = "close_team" if _is_team(await self.run(run_id)) else "close"
+        crash(f"before_{name}", 1)
         await super().end_run(run_id, result)
-        crash("after_close", 1)
+        crash(f"after_{name}", 1)
 
 
 def _what(row: SQLModel) -> tuple[str, int]:
@@ -60,12 +75,59 @@ def _what(row: SQLModel) -> tuple[str, int]:
     match row:
         case Turn():
             return "turn", row.step
-        case StoredEntry():
-            assert row.call is not None
-            return f"result_{row.tool}", int(row.call.split("_")[-2]) + 1
+        case StoredEntry(call=None):
+            return "notice", 1
+        case StoredEntry(call=str(call)):
+            return f"result_{row.tool}", int(call.split("_")[-2]) + 1
         case _:
             assert isinstance(row, Run)
-            return "open", 1
+            return "open_team" if _is_team(row) else "open", 1
+
+
+def _is_team(run: Run) -> bool:
+    return "members" in run.spec
+
+
+class Boundaries(ClientInterceptor, Interceptor):
+    """Those between workflows; the SDK takes it over from the client for every worker."""
+
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        return _Inbound
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Outbound(outbound))
+
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        crash(f"in_{input.signal}", _number(input.args))
+        await super().handle_signal(input)
+
+
+class _Outbound(WorkflowOutboundInterceptor):
+    async def start_child_workflow(
+        self, input: StartChildWorkflowInput
+    ) -> ChildWorkflowHandle[Any, Any]:
+        crash("before_child", 1)
+        handle = await super().start_child_workflow(input)
+        crash("after_child", 1)
+        return handle
+
+    async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
+        crash(f"before_{input.signal}", _number(input.args))
+        await super().signal_external_workflow(input)
+        crash(f"after_{input.signal}", _number(input.args))
+
+
+def _number(args: Any) -> int:
+    """Of an ask or a delivery; there is one report a run."""
+    match args[0]:
+        case Ask(number=number) | Delivery(first=number):
+            return number
+        case _:
+            return 1
 
 
 @tool(replay="safe")
@@ -96,14 +158,39 @@ def append(step: int) -> str:
     return f"Line {step} is written."
 
 
+@tool(replay="unsafe")
+def write(line: str) -> str:
+    """Append a line to the effects."""
+    with (HOME / "effects").open("a") as effects:
+        effects.write(f"{line}\n")
+    time.sleep(TOOL_SECONDS)
+    crash("in_write", 1)
+    return f"Written: {line}"
+
+
+@tool(replay="safe")
+async def stall() -> None:
+    """Take longer than anybody waits."""
+    await asyncio.sleep(24 * 3600)
+
+
+TOOLS = (look, put, append, write, stall, execute_shell)
+
+
+async def _connect() -> Client:
+    config = (await connect()).config()
+    config["interceptors"] = [Boundaries()]
+    return Client(**config)
+
+
 async def serve() -> None:
     settings = Settings.load()
-    client = await connect()
+    client = await _connect()
     await register_search_attributes(client)
     store = CrashingStore(create_engine(settings.store_url))
     await store.migrate()
     models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
-    registry, sandboxes = Registry([look, put, append]), build_sandboxes(settings, store)
+    registry, sandboxes = Registry(TOOLS), build_sandboxes(settings, store)
     workers = build_workers(client, settings, store, models, registry, sandboxes)
     async with AsyncExitStack() as stack:
         for worker in chain.from_iterable(workers.values()):

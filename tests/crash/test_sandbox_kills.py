@@ -44,6 +44,7 @@ async def test_a_killed_worker_repeats_nothing_and_loses_nothing(run: StoredRun)
     assert set(await run.recorded()) == {"counters", *(f"counters/{n}" for n in range(1, 21))}
 
 
+@pytest.mark.slow
 async def test_plain_commands_are_repeated(run: StoredRun) -> None:
     """The control: a plain `docker exec` and a plain child process, under the same kills."""
     verdict = await KillTrial(run, 20, "plain").carry_out(FEW)

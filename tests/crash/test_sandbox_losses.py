@@ -100,7 +100,8 @@ async def test_a_result_that_was_not_fetched_outlives_the_container(
     """The worker is gone, the command ends, the container is killed: the result is recovered."""
     number, worker = await docker_run.add(COUNT), docker_run.worker()
     acting = await worker.begin(number)
-    await worker.sandboxes.forget(docker_run.place)
+    place = docker_run.place
+    await worker.sandboxes.forget(place, await worker.sandboxes.at(docker_run.id, place))
     with pytest.raises(SandboxLost):
         await acting
     await asyncio.sleep(2)
@@ -198,7 +199,8 @@ async def test_a_worker_that_is_set_wrong_costs_no_call(
     begun, other = await docker_run.add(LONG), await docker_run.add("true")
     worker = docker_run.worker()
     acting = await worker.begin(begun)
-    await worker.sandboxes.forget(docker_run.place)
+    place = docker_run.place
+    await worker.sandboxes.forget(place, await worker.sandboxes.at(docker_run.id, place))
     with pytest.raises(SandboxLost):
         await acting
     with monkeypatch.context() as patch:

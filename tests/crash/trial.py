@@ -44,9 +44,11 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def running_server(home: Path) -> AsyncIterator[EmbeddedServer]:
+async def running_server(
+    home: Path, kind: type[EmbeddedServer] = EmbeddedServer
+) -> AsyncIterator[EmbeddedServer]:
     # Not the usual port of the Web UI, for which all servers that start now compete.
-    server = await EmbeddedServer.start(Settings(home=home, ui_port=free_port()))
+    server = await kind.start(Settings(home=home, ui_port=free_port()))
     try:
         yield server
     finally:
@@ -107,7 +109,7 @@ class Trial:
     async def start(self) -> None:
         request = AgentRequest(
             task="Work until it is enough.",
-            agent=AgentSpec(name="worker"),
+            agent=AgentSpec(name="worker", tools=("look", "put", "append")),
             model="scripted",
             limits=Limits(max_steps=100_000),
         )
