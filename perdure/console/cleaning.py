@@ -13,8 +13,6 @@ async def clean(client: Client, sandboxes: Sandboxes, *, as_json: bool) -> int:
 
     Runs whose team is over are cancelled: what they leave is for the next time.
     """
-    if orphans := await cancel_orphans(client):
-        say(f"Cancelled, since their team is over: {', '.join(orphans)}.")
     removed = await reap(client, sandboxes, lambda _: True)
     if as_json:
         print_json(removed)
@@ -24,4 +22,7 @@ async def clean(client: Client, sandboxes: Sandboxes, *, as_json: bool) -> int:
     for problem in sandboxes.unasked:
         say(f"Not looked at: {problem}")
     say(f"{len(removed)} removed. Sandboxes of runs that go on stay.")
+    # Last: a server that forbids search attributes cannot be asked for them.
+    if orphans := await cancel_orphans(client):
+        say(f"Cancelled, since their team is over: {', '.join(orphans)}.")
     return 0

@@ -25,9 +25,9 @@ async def keep_reaping(client: Client, sandboxes: Sandboxes) -> None:
     await asyncio.sleep(SECONDS_BEFORE)
     while True:
         try:
-            await cancel_orphans(client)
             for found in await reap(client, sandboxes, is_due):
                 logger.warning("Removed the %s sandbox %s: its run is over", found.kind, found.name)
+            await cancel_orphans(client)
         except (RPCError, SandboxError, SandboxLost, OSError) as error:
             logger.warning("Orphans were not looked for: %s", error)
         await asyncio.sleep(SECONDS_BETWEEN)
