@@ -46,6 +46,7 @@ from perdure.sandbox.reaper import keep_reaping
 from perdure.sandbox.sandboxes import Sandboxes, queue_of
 from perdure.secrets import MaskingFilter, Secrets
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.teams.files import Teams
 from perdure.teams.opening import TeamOpening
@@ -107,7 +108,7 @@ async def serving(client: Client, settings: Settings, roles: Sequence[str]) -> A
 async def _store(stack: AsyncExitStack, settings: Settings) -> Store:
     store = await Store.open(settings.store_url)
     stack.push_async_callback(store.close)
-    await store.migrate()
+    await migrate(store.engine)
     return store
 
 

@@ -22,6 +22,7 @@ from random import Random
 
 from perdure.sandbox.files.checkpoints import Checkpoints
 from perdure.sandbox.folder import Folder
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 
 FILE = 4096
@@ -70,7 +71,7 @@ async def measure(place: Path, files: int, rounds: int) -> Measured:
     database = place / "store.db"
     store = await Store.open(f"sqlite:///{database}")
     try:
-        await store.migrate()
+        await migrate(store.engine)
         checkpoints = Checkpoints(store)
         workspace = await asyncio.to_thread(Workspace, place / "box", files)
         # Until the clock has gone on: what was written just now would be read once more.

@@ -33,6 +33,7 @@ from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.testing.replies import call, finish
 from perdure.testing.scripted_model import ScriptedModel
@@ -60,7 +61,7 @@ async def serve() -> None:
     """Be a worker that has this one tool."""
     settings = Settings.load()
     store = await Store.open(settings.store_url)
-    await store.migrate()
+    await migrate(store.engine)
     models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
     registry, sandboxes = Registry([labour]), build_sandboxes(settings, store)
     workers = build_workers(await connect(), settings, store, models, registry, sandboxes)

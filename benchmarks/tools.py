@@ -26,6 +26,7 @@ from perdure.sandbox.sandbox import Command
 from perdure.sandbox.sandboxes import Sandboxes
 from perdure.secrets import Secrets
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.store.tables import Run, Turn
 from perdure.tools.commands.shell import TOOLS
@@ -78,7 +79,7 @@ class Scene:
 async def measure(kind: str, sandboxes: int, commands: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = await Store.open(f"sqlite:///{folder}/store.db")
-        await store.migrate()
+        await migrate(store.engine)
         scene = Scene(store, build_sandboxes(Settings(home=Path(folder)), store))
         await scene.prepare()
         places = [await scene.place(kind) for _ in range(sandboxes)]

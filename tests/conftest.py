@@ -11,6 +11,7 @@ import pytest_asyncio
 from hypothesis import settings
 from sqlalchemy import make_url
 
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 
 pytest_plugins = ["perdure.testing.fixtures", "tests.engine"]
@@ -64,6 +65,6 @@ async def _execute(url: str, statements: str) -> None:
 async def store(database_url: str) -> AsyncIterator[Store]:
     """An open store with this version's schema."""
     store = await Store.open(database_url)
-    await store.migrate()
+    await migrate(store.engine)
     yield store
     await store.close()

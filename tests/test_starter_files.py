@@ -26,7 +26,10 @@ SCRIPT: dict[str, Sequence[Attempts]] = {
         call("execute_shell", command="echo two >> src/a; printf '\\0' > bytes; chmod 755 src/a"),
         finish("built"),
     ],
-    "shout": [call("execute_shell", command="echo first; sleep 5; touch done"), finish("hoarse")],
+    "shout": [
+        call("execute_shell", command="echo first; until [ -e heard ]; do sleep 0.1; done"),
+        finish("hoarse"),
+    ],
     "linger": [call("execute_shell", command="sleep 4714 & touch begun; wait"), finish("never")],
 }
 
@@ -95,7 +98,7 @@ def test_what_a_command_prints_is_seen_while_it_runs(starter: CommandLine) -> No
     assert watching.stderr is not None
     assert any("│ first" in line for line in watching.stderr)
     (box,) = boxes(starter)
-    assert not (box / "workspace" / "done").exists()
+    (box / "workspace" / "heard").touch()
     output, _ = watching.communicate(timeout=60)
     assert (watching.returncode, output) == (0, "hoarse\n")
 

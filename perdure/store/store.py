@@ -16,7 +16,6 @@ from perdure.contracts import AgentResult, Usage
 from perdure.errors import StoreError, UnknownRun
 from perdure.store.engine import create_engine
 from perdure.store.grouping import Grouping
-from perdure.store.migrate import migrate
 from perdure.store.tables import Claim, Run, StoredEntry, Turn, now
 from perdure.store.writer import Writer
 
@@ -70,10 +69,6 @@ class Store:
     async def close(self) -> None:
         await self._writer.close()
         await self.engine.dispose()
-
-    async def migrate(self) -> None:
-        """Bring the database to this version's schema; safe when several workers start at once."""
-        await migrate(self.engine)
 
     # Adding
 

@@ -20,6 +20,7 @@ from perdure.sandbox.folder import Folder
 from perdure.sandbox.inside.index import Changes
 from perdure.settings import Settings
 from perdure.store.files import Files, UnknownStep
+from perdure.store.migrate import migrate
 from perdure.store.packing import pack
 from perdure.store.store import Store
 from perdure.store.tables import Checkpoint, Run, Turn
@@ -82,7 +83,7 @@ async def recorded(tmp_path: Path) -> AsyncIterator[Recorded]:
     """A run that has made a few files in its first step."""
     store = await Store.open(Settings(home=tmp_path / "home").store_url)
     (tmp_path / "home").mkdir()
-    await store.migrate()
+    await migrate(store.engine)
     spec: dict[str, Any] = {}
     await store.keep(Run(id="run", workflow_id=ID, agent="a", model="m", spec=spec, task="a task"))
     recorded = Recorded(tmp_path / "home", store)

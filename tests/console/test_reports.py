@@ -9,6 +9,7 @@ import pytest_asyncio
 from perdure.console.reports import graph, list_runs, show, show_ended
 from perdure.contracts import RunStatus
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from tests.console.crew import at, result, run_of, team_run
 from tests.model.turns import make_call, make_run, make_turn
@@ -21,7 +22,7 @@ async def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         monkeypatch.delenv(name, raising=False)
     settings = Settings(home=tmp_path)
     store = await Store.open(settings.store_url)
-    await store.migrate()
+    await migrate(store.engine)
     await store.keep(make_turn("t3", step=3, run_id="earlier"))
     run = make_run("run")
     run.parent_head = "t3"
@@ -49,7 +50,7 @@ async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         monkeypatch.delenv(name, raising=False)
     settings = Settings(home=tmp_path)
     store = await Store.open(settings.store_url)
-    await store.migrate()
+    await migrate(store.engine)
     await _delegate(store)
     await _team_up(store)
     await store.close()

@@ -34,6 +34,7 @@ from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
 from perdure.store.engine import create_engine
+from perdure.store.migrate import migrate
 from perdure.store.store import Row, Store
 from perdure.store.tables import Run, StoredEntry, Turn
 from perdure.tools.commands.shell import execute_shell
@@ -188,7 +189,7 @@ async def serve() -> None:
     client = await _connect()
     await register_search_attributes(client)
     store = CrashingStore(create_engine(settings.store_url))
-    await store.migrate()
+    await migrate(store.engine)
     models = Models(Catalog(os.environ, settings.home / "models.toml"), LocalModel().url)
     registry, sandboxes = Registry(TOOLS), build_sandboxes(settings, store)
     workers = build_workers(client, settings, store, models, registry, sandboxes)

@@ -15,6 +15,7 @@ from perdure.sandbox.machine import machine_of
 from perdure.sandbox.sandboxes import queue_of
 from perdure.secrets import Secrets
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry, id_of
 from perdure.tools.commands.shell import execute_shell
@@ -113,7 +114,7 @@ class StoredRun:
 async def stored_run(home: Path, kind: Kind, image: str | None = None) -> AsyncIterator[StoredRun]:
     """A run without calls; its sandbox is made when the first is carried out, and removed after."""
     store = await Store.open(f"sqlite:///{home / 'store.db'}")
-    await store.migrate()
+    await migrate(store.engine)
     run = StoredRun(home, store, kind)
     spec = SandboxSpec(kind=kind, image=image, memory_mb=256)
     await store.keep(make_run(run.id, sandbox=spec))

@@ -33,6 +33,7 @@ from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.teams.contracts import MemberGroup, Supervision, TeamRequest, TeamSpec
 from perdure.testing.replies import call, calls, empty, finish, slow, status
@@ -111,7 +112,7 @@ async def _server() -> AsyncIterator[Client]:
 async def _workers(client: Client, home: Path, model: ScriptedModel) -> AsyncIterator[None]:
     settings = Settings(home=home)
     store = await Store.open(settings.store_url)
-    await store.migrate()
+    await migrate(store.engine)
     catalog = Catalog({**os.environ, "OPENAI_BASE_URL": model.url}, home / "models.toml")
     models = Models(catalog, LocalModel().url)
     sandboxes = build_sandboxes(settings, store)

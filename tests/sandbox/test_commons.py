@@ -11,6 +11,7 @@ from perdure.contracts import CloseSandbox, OpenSandbox, SandboxSpec
 from perdure.sandbox.sandbox import Moved
 from perdure.settings import Settings
 from perdure.store.files import Files
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from tests.model.turns import make_run, make_turn
 from tests.office import files_of
@@ -25,7 +26,7 @@ COUNT = "echo x >> {0}; echo {0}-{1} >> all; sleep 0.1; echo {0}-{1}; wc -l < {0
 async def commons(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Commons]:
     image = request.getfixturevalue("docker_image") if request.param == "docker" else None
     store = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    await store.migrate()
+    await migrate(store.engine)
     commons = Commons(tmp_path, store, SandboxSpec(kind=request.param, image=image))
     await commons.found()
     yield commons

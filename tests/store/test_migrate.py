@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 from perdure.errors import StoreError
 from perdure.store import migrations
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 
 _SCRIPTS = Path(migrations.__file__).parent
@@ -30,7 +31,7 @@ from perdure.store.store import Store
 async def main():
     store = await Store.open(sys.argv[1])
     sys.stdin.readline()
-    await store.migrate()
+    await migrate(store.engine)
     await store.close()
 
 asyncio.run(main())
@@ -61,7 +62,7 @@ async def test_what_an_earlier_version_stored_is_kept(database_url: str) -> None
 
     async with store.engine.begin() as connection:
         await connection.run_sync(make)
-    await store.migrate()
+    await migrate(store.engine)
     (found,) = await store.runs(limit=9, tops=True)
     assert (found.run.task, found.run.parent, found.run.team) == ("a task", None, None)
     await store.close()
@@ -69,7 +70,7 @@ async def test_what_an_earlier_version_stored_is_kept(database_url: str) -> None
 
 async def test_migrating_twice_changes_nothing(store: Store) -> None:
     """A worker that starts later finds the work done."""
-    await store.migrate()
+    await migrate(store.engine)
     assert await store.runs(limit=1) == []
 
 
@@ -88,7 +89,7 @@ async def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> 
 async def test_stores_that_migrate_at_once_all_succeed(database_url: str) -> None:
     """The same within one process, where the race is closer."""
     stores = [await Store.open(database_url) for _ in range(8)]
-    await asyncio.gather(*(store.migrate() for store in stores))
+    await asyncio.gather(*(migrate(store.engine) for store in stores))
     assert await stores[0].runs(limit=1) == []
     for store in stores:
         await store.close()
@@ -99,7 +100,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None
     async with store.engine.begin() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match=r"schema '9999', made by a newer.*Upgrade Perdure, or"):
-        await store.migrate()
+        await migrate(store.engine)
     async with store.engine.connect() as connection:
         assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
@@ -107,7 +108,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None
 async def _refusal(url: str) -> str:
     store = await Store.open(url)
     with pytest.raises(StoreError) as caught:
-        await store.migrate()
+        await migrate(store.engine)
     await store.close()
     return str(caught.value)
 

@@ -9,6 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from perdure.store.engine import create_engine
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.store.tables import Claim, StoredEntry
 from perdure.store.writer import Writer
@@ -81,7 +82,7 @@ async def test_when_a_commit_fails_all_who_wait_hear_it_and_the_next_one_works(
     )
     assert all(isinstance(outcome, SQLAlchemyError) for outcome in outcomes)
     store = Store(engine)
-    await store.migrate()
+    await migrate(store.engine)
     assert await writer.add(_entry("e0")) == {"e0"}
     await writer.close()
     await store.close()

@@ -22,6 +22,7 @@ from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.settings import Settings
 from perdure.store.files import Files
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.testing.scripted_model import ScriptedModel
 from perdure.tools import files
@@ -123,7 +124,7 @@ async def serving(client: Client, http_url: str, home: Path) -> AsyncIterator[Ap
         model = await stack.enter_async_context(ScriptedModel())
         store = await Store.open(f"sqlite:///{home}/store.db")
         stack.push_async_callback(store.close)
-        await store.migrate()
+        await migrate(store.engine)
         models = Models(Catalog({"OPENAI_BASE_URL": model.url}, _models(home)), no_local_model)
         stack.push_async_callback(models.close)
         registry = Registry([*files.TOOLS, *shell.TOOLS, linger, cling, fail])

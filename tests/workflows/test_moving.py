@@ -19,6 +19,7 @@ from perdure.contracts import TASK_QUEUE, AgentRequest, AgentResult, AgentSpec
 from perdure.hosting import leash
 from perdure.sandbox.reaper import reap
 from perdure.settings import Settings
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 from perdure.store.tables import StoredEntry
 from perdure.teams.contracts import MemberGroup, TeamRequest, TeamSpec
@@ -147,7 +148,7 @@ async def site(
     monkeypatch.setenv("TEMPORAL_ADDRESS", address)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", client.namespace)
     store = await Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    await store.migrate()
+    await migrate(store.engine)
     async with ScriptedModel(SCRIPT) as model:
         site = Site(client, model, store, tmp_path)
         try:

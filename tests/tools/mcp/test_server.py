@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ async def kill(pid: int) -> None:
     """Kill a server, and let its end be seen."""
     server = psutil.Process(pid)
     os.kill(pid, signal.SIGKILL)
-    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
-        await asyncio.sleep(0.01)
+    with suppress(psutil.NoSuchProcess):
+        while server.status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
 
 
