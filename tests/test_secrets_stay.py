@@ -67,12 +67,7 @@ class Watched:
         ]
 
 
-@pytest_asyncio.fixture(
-    params=[
-        "bwrap",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("docker", "none")),
-    ]
-)
+@pytest_asyncio.fixture(params=["bwrap", "docker", "none"])
 async def watched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Watched]:
     """With a key, and a password inside a URL; the host is up for the whole test."""
     key, password, path = f"sk-test-{token_hex(16)}", token_hex(16), token_hex(16)
@@ -96,6 +91,7 @@ async def watched(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             await asyncio.to_thread(starter, "down")
 
 
+@pytest.mark.slow
 async def test_secrets_are_nowhere(watched: Watched) -> None:
     """Not in results, live output, heartbeats, history, prompts, logs, nor any file of the home."""
     done = await watched.run()

@@ -167,6 +167,7 @@ def test_the_answer_of_a_team_goes_to_output(starter: CommandLine) -> None:
     assert "reviewer-1" in starter("show", "team-crew", "--graph").stdout
 
 
+@pytest.mark.slow
 def test_a_team_can_be_paused_and_told_and_resumed(starter: CommandLine) -> None:
     """The same commands serve a team and the run of a member; its lead reads what it is told."""
     begun = starter("team", "Please sleep.", "--detach", "--id", "held")
@@ -354,6 +355,7 @@ def test_help_is_quick_because_it_loads_no_sdk(environment: dict[str, str]) -> N
 # What is interrupted
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_run_and_watch_goes_on_with_it(
     fresh: CommandLine, model: ScriptedModelProcess
 ) -> None:

@@ -187,6 +187,7 @@ def test_a_run_and_pull_count_the_files_alike(starter: CommandLine, tmp_path: Pa
 # What is cleaned up
 
 
+@pytest.mark.slow
 def test_clean_removes_what_an_ended_run_left_and_nothing_else(fresh: CommandLine) -> None:
     """After everything was killed and one of two runs ended where no worker could see it."""
     running = [

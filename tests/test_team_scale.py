@@ -87,6 +87,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings.load()
 
 
+@pytest.mark.slow
 async def test_a_team_that_often_continues_as_new_loses_nothing(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_team_that_often_continues_as_new_loses_nothing(
     assert len(done.events) > 3
 
 
+@pytest.mark.slow
 async def test_a_hundred_agents_think_at_once_in_one_worker(
     client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

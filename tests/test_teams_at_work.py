@@ -529,6 +529,7 @@ async def test_a_cancelled_team_leaves_no_command_running(office: Office, shares
 
 
 @in_bwrap
+@pytest.mark.slow
 async def test_the_research_team_answers_from_pages_and_checks_the_answer(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

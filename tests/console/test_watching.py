@@ -80,6 +80,7 @@ def test_a_team_is_told_line_by_line(starter: CommandLine) -> None:
     assert lines[-1].startswith("completed after ")
 
 
+@pytest.mark.slow
 def test_who_comes_back_is_told_once_how_it_stands(starter: CommandLine) -> None:
     """One summary, then what is new; never what was before."""
     starter(*TEAM, "--id", "left", "--detach")
@@ -95,6 +96,7 @@ def test_who_comes_back_is_told_once_how_it_stands(starter: CommandLine) -> None
     assert "plan" not in "".join(before) + after
 
 
+@pytest.mark.slow
 def test_a_program_is_told_how_the_team_stood(starter: CommandLine) -> None:
     """With --json: the result, the members, the ledger, the messages; live and afterwards."""
     watching = starter.begin(*TEAM, "--id", "told", "--json")

@@ -18,7 +18,7 @@ MANY = (*EACH, *[RUNNING] * 9) * 5
 LEAST_KILLS, LEAST_WHILE_RUNNING = 60, 30
 
 
-@pytest_asyncio.fixture(params=["docker", "bwrap"])
+@pytest_asyncio.fixture(params=[pytest.param("docker", marks=pytest.mark.slow), "bwrap"])
 async def run(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoredRun]:
     """A run with a sandbox; the test runs once in Docker and once in bubblewrap."""
     image = None

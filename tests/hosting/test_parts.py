@@ -90,6 +90,7 @@ async def test_commands_that_begin_together_start_one_host(settings: Settings, h
         assert host_pid(one) == host_pid(two)
 
 
+@pytest.mark.slow
 async def test_what_is_killed_comes_back_at_the_same_address(
     settings: Settings, home: Home
 ) -> None:

@@ -26,6 +26,7 @@ VALUES ('run', 'agent-1', 'a', 'm', '{}', 'a task', :at)
 
 _MIGRATE = """
 import asyncio, sys
+from perdure.store.migrate import migrate
 from perdure.store.store import Store
 
 async def main():

@@ -98,6 +98,7 @@ async def test_a_team_and_its_runs_continue_as_new_and_lose_nothing(hasty: Appli
     assert sum(each.runs for each in final.members) == 13
 
 
+@pytest.mark.slow
 async def test_a_paused_team_stays_paused(hasty: Application) -> None:
     """And what its user tells it meanwhile is read when it goes on."""
     app = hasty
