@@ -19,7 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.act import Act
 from activities.runs import Runs
 from activities.sandboxing import Sandboxing
-from activities.teams import Teams as TeamActivities
+from activities.teams import TeamRuns
 from activities.think import Think
 from perdure.agents import Agents
 from perdure.connection import (
@@ -167,7 +167,7 @@ def build_workers(
     )
     runs = Runs(opening, store)
     known = Teams([APPLICATION / "teams", settings.home / "teams"])
-    teams = TeamActivities(
+    teams = TeamRuns(
         TeamOpening(store, agents, known, models.catalog, registry), RollCaller(store, client)
     )
     think = Think(Thinker(store, models, registry))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # workflows import this module for its names, and must load n
     from perdure.teams.roll import RollCaller
 
 
-class Teams:
+class TeamRuns:
     """Hosts the activities `open_team` and `call_roll`."""
 
     def __init__(self, opening: "TeamOpening", caller: "RollCaller") -> None:

@@ -234,7 +234,7 @@ def _fill_mail(crew: Crew) -> None:
 
 def _member(name: str, kind: str) -> MemberPlan:
     limits = Limits(max_steps=50, max_tokens=10_000, max_cost_usd=1.5, max_minutes=60)
-    return MemberPlan(name=name, kind=kind, agent=kind, model="m" * 60, limits=limits)
+    return MemberPlan(name=name, kind=kind, model="m" * 60, limits=limits)
 
 
 def _wanted(id: str, earlier: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.act import Act
     from activities.runs import Runs
     from activities.sandboxing import Sandboxing
-    from activities.teams import Teams
+    from activities.teams import TeamRuns
     from activities.think import Think
     from perdure.contracts import (
         ACT_QUEUE,
@@ -110,7 +110,7 @@ async def act(request: ActInput, summary: str, time_left: timedelta | None) -> O
 
 async def open_team(opening: OpenTeam) -> TeamPlan:
     return await workflow.execute_activity_method(
-        Teams.open_team,
+        TeamRuns.open_team,
         opening,
         start_to_close_timeout=BOOKKEEPING,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -121,7 +121,7 @@ async def open_team(opening: OpenTeam) -> TeamPlan:
 
 async def call_roll(call: RollCall) -> Roll:
     return await workflow.execute_activity_method(
-        Teams.call_roll,
+        TeamRuns.call_roll,
         call,
         start_to_close_timeout=BOOKKEEPING,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -169,7 +169,6 @@ class MemberPlan(Contract):
 
     name: str
     kind: str
-    agent: str
     model: str
     limits: Limits
     """Of one task."""

@@ -131,7 +131,6 @@ def _members(group: MemberGroup) -> list[MemberPlan]:
         MemberPlan(
             name=name,
             kind=group.kind,
-            agent=_agent(group).name,
             model=str(group.model),
             limits=group.limits,
         )

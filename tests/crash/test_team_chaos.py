@@ -42,7 +42,6 @@ async def _run(
         return await judge(trial, await trial.result()), trial.kills
 
 
-@pytest.mark.slow
 async def test_a_killed_worker_costs_a_team_nothing(tmp_path: Path) -> None:
     """A kill before a turn is stored and one in an unsafe effect: all is there, and only once."""
     async with running_server(tmp_path) as server:

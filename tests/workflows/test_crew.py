@@ -140,7 +140,7 @@ class Table:
 
 
 def _plan(name: str, kind: str, limits: Limits) -> MemberPlan:
-    return MemberPlan(name=name, kind=kind, agent=kind, model="m", limits=limits)
+    return MemberPlan(name=name, kind=kind, model="m", limits=limits)
 
 
 def at_work(*tasks: tuple[str, str] | str, **fields: Any) -> Table:
