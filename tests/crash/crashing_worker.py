@@ -7,6 +7,7 @@ when they signal each other, and three tools stand for the three replay policies
 import asyncio
 import os
 import signal
+import sys
 import time
 from contextlib import AsyncExitStack
 from itertools import chain
@@ -16,6 +17,7 @@ from typing import Any
 from sqlmodel import SQLModel
 from temporalio.client import Client
 from temporalio.client import Interceptor as ClientInterceptor
+from temporalio.service import RPCError
 from temporalio.worker import (
     HandleSignalInput,
     Interceptor,
@@ -29,6 +31,7 @@ from temporalio.workflow import ChildWorkflowHandle
 
 from perdure.connection import connect, register_search_attributes, run_guarded
 from perdure.contracts import AgentResult, Ask, Delivery
+from perdure.errors import ServerError
 from perdure.model.catalog import Catalog
 from perdure.model.client import Models
 from perdure.model.local.child import LocalModel
@@ -200,4 +203,7 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    run_guarded(serve())
+    try:
+        run_guarded(serve())
+    except (ServerError, RPCError):  # a server that is killed as well: a worker is started again
+        os.execv(sys.executable, [sys.executable, "-m", "tests.crash.crashing_worker"])

@@ -24,7 +24,6 @@ class Keeper:
         self._log = log
         self._environment = dict(environment)
         self._process: asyncio.subprocess.Process
-        self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         await self._start()
@@ -38,12 +37,14 @@ class Keeper:
         await self._process.wait()
 
     async def kill(self) -> None:
-        """Kill it now, and wait until another one has been started."""
+        """Kill it now, and wait until another one runs; raises what one said that failed."""
         kills = self.kills
         with suppress(ProcessLookupError):
             self._process.kill()
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.kills > kills)
+        while self.kills == kills:
+            if self.failure.done():
+                self.failure.result()
+            await asyncio.sleep(0.02)
 
     async def _start(self) -> None:
         with self._log.open("ab") as log:
@@ -60,6 +61,4 @@ class Keeper:
         while (code := await self._process.wait()) == -signal.SIGKILL:
             await self._start()
             self.kills += 1
-            async with self._changed:
-                self._changed.notify_all()
         raise AssertionError(f"The worker ended with {code}:\n{self._log.read_text()[-2000:]}")
