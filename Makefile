@@ -24,7 +24,7 @@ test: $(UV) ## Run the tests that take seconds
 	$(RUN) pytest -m "not slow" $(SIDE_BY_SIDE)
 
 test-slow: $(UV) ## Run the tests that take minutes
-	$(RUN) pytest -m slow -n 2 --dist loadfile
+	$(RUN) pytest -m slow $(SIDE_BY_SIDE)
 
 test-all: $(UV) ## Run all tests
 	$(RUN) pytest $(SIDE_BY_SIDE)
