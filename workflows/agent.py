@@ -297,8 +297,13 @@ class AgentWorkflow:
         return self._end(RunStatus.COMPLETED, answer)
 
     async def _refusal(self) -> str | None:
-        """Why the run cannot end yet, where it leads a team."""
-        return await self._desk.refusal() if self._desk else None
+        """Why the run cannot end yet, where it leads a team; meanwhile it can be told nothing."""
+        if self._desk is None:
+            return None
+        self._closing = True
+        refusal = await self._desk.refusal()
+        self._closing = refusal is None
+        return refusal
 
     def _finish(self, arguments: dict[str, Any]) -> AgentResult:
         if "output" not in arguments:

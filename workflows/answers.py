@@ -31,7 +31,8 @@ def answer(crew: Crew, ask: Ask, now: datetime) -> None:
         reply = _Answering(crew, ask, now).reply()
     except LedgerError as error:
         reply = _no(str(error))
-    except (LookupError, TypeError, ValueError) as error:  # from a worker of another version
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        # From a worker of another version.
         reply = _no(f"The arguments of {ask.tool} do not fit: {error!r}.")
     if reply is not None:
         crew.mail[ask.member].put(reply.model_copy(update={"ask": ask.number}))

@@ -109,7 +109,8 @@ class Desk:
         )
         self._awaited, self._reply = ask.number, None
         end = None if time is None else workflow.now() + time
-        while self._reply is None and not is_woken() and (end is None or workflow.now() < end):
+        is_over = False
+        while not is_over:
             # Sent again now and then, which a team that is there ignores: one may be terminated.
             await self._send(ask)
             with suppress(TimeoutError):
@@ -118,6 +119,8 @@ class Desk:
                     timeout=PATIENCE if end is None else min(PATIENCE, end - workflow.now()),
                     timeout_summary=f"{call.tool}: the team's answer",
                 )
+            is_over = self._reply is not None or is_woken()
+            is_over = is_over or (end is not None and workflow.now() >= end)
         self._awaited = 0
         return self._reply
 

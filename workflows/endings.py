@@ -1,9 +1,10 @@
 """What follows when a member's run ends: its task is done, goes on, or goes to another."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from perdure.contracts import AgentResult, Report, RunStatus, Spent
 from perdure.teams.contracts import MemberState, Present
+from perdure.teams.overview import count
 from workflows import supervision
 from workflows.crew import Crew
 
@@ -55,8 +56,14 @@ def _lead_ended(crew: Crew, member: MemberState, result: AgentResult, now: datet
         crew.set(member.name, standing="out")
         crew.result = result
     else:
-        _again(crew, member.name, f"{result.status}: {result.reason}")
+        _again(crew, member.name, _said(result))
         _remind(crew)
+
+
+def _said(result: AgentResult) -> str:
+    """How a run ended and why, as a sentence that others can follow."""
+    reason = result.reason.strip()
+    return f"{result.status}: {reason}" + ("" if reason.endswith((".", "!", "?")) else ".")
 
 
 def _remind(crew: Crew) -> None:
@@ -76,8 +83,8 @@ def _member_ended(crew: Crew, member: MemberState, report: Report, now: datetime
     elif member.then == "again":
         _again(crew, member.name, member.reason)
     else:
-        reason = member.reason if member.then == "fail" else result.reason
-        _failed(crew, member, f"{result.status}: {reason}", now)
+        reason = member.reason if member.then == "fail" else _said(result)
+        _failed(crew, member, reason, now)
 
 
 def _failed(crew: Crew, member: MemberState, reason: str, now: datetime) -> None:
@@ -123,6 +130,8 @@ def _put_out(crew: Crew, member: MemberState, reason: str) -> None:
         crew.ledger.put_back(task.id, member.name, member.kind)
         follows = f" Task '{task.id}' is given to another {member.kind}."
     crew.ledger.hand_on(member.name, member.kind)
+    if unread := crew.mail[member.name].count:
+        follows += f" It has not read {count(unread, 'message')}."
     crew.tell(crew.lead, told + follows)
 
 
@@ -133,7 +142,7 @@ def _fail_all_for(crew: Crew, kind: str) -> None:
             crew.ledger.fail(task.id, f"no {kind} is left")
 
 
-def check(crew: Crew, present: Present) -> Report | None:
+def check(crew: Crew, present: Present, now: datetime) -> Report | None:
     """What a roll call found of one run: a report in place of one that will not come."""
     member = next((m for m in crew.at_work if m.workflow_id == present.workflow_id), None)
     if member is None:
@@ -146,14 +155,24 @@ def check(crew: Crew, present: Present) -> Report | None:
             result=present.result,
             read=0,  # unknown: what it has read all the same is not shown twice
         )
-    crew.set(member.name, spent=member.settled + present.spent)
-    minutes = present.silent_seconds / 60
+    is_resting = crew.is_paused or not present.silent_seconds
+    member = crew.set(
+        member.name,
+        spent=member.settled + present.spent,
+        rested=now if is_resting else member.rested,
+    )
+    minutes = _silence(member, present, now) / timedelta(minutes=1)
     if (
         minutes > crew.plan.supervision.silence_minutes
         and member.name != crew.lead
-        and not crew.is_paused
         and not member.then
     ):
-        reason = f"it has recorded nothing for {minutes:.0f} minutes"
+        reason = f"it has recorded nothing for {minutes:.0f} minutes."
         crew.set(member.name, then="fail", reason=reason)
     return None
+
+
+def _silence(member: MemberState, present: Present, now: datetime) -> timedelta:
+    """Since it last recorded anything, or rested: its first think after that is no old silence."""
+    silence = timedelta(seconds=present.silent_seconds)
+    return silence if member.rested is None else min(silence, now - member.rested)

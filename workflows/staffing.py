@@ -47,7 +47,8 @@ def _start_lead(crew: Crew, now: datetime) -> Iterable[Start]:
     member = crew.members[crew.lead]
     share = _leads_share(crew, member, now)
     if share is None:
-        reason = f"The team's budget is used up: {crew.purse.left(now)} left."
+        left = crew.purse.left(now)
+        reason = f"The lead's part of the budget is used up; the team has {left} left."
         crew.result = _unled(RunStatus.OUT_OF_BUDGET, reason, member.head)
         return
     yield _begin(crew, member, None, share)

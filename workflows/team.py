@@ -245,7 +245,7 @@ class TeamWorkflow:
         roll = await effects.call_roll(RollCall(workflow_ids=ids))
         self._hear(crew)  # a report that came meanwhile says more than the roll
         for present in roll.present:
-            if report := check(crew, present):
+            if report := check(crew, present, workflow.now()):
                 self._take(crew, report)
 
     async def _act(self, crew: Crew) -> None:
@@ -340,6 +340,7 @@ class TeamWorkflow:
         result = self._end(
             result.model_copy(
                 update={
+                    "answer": result.answer or (crew.result.answer if crew.result else ""),
                     "head": head,
                     "steps": crew.purse.spent.steps,
                     "usage": crew.purse.spent.usage,

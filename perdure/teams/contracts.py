@@ -123,6 +123,7 @@ class TeamSpec(PublicContract):
                 raise ValueError(f"{message} digits, '_' and '-'")
         twice = {each for each, times in Counter(names).items() if times > 1}
         twice |= {each for each, times in Counter([*kinds, *self.lead.names]).items() if times > 1}
+        twice |= {each.kind for each in self.members if each.kind in {*names} - {*each.names}}
         if twice:
             message = f"two members or groups are called {min(twice)!r}; give one another `name`"
             raise ValueError(message)
@@ -150,7 +151,8 @@ class TeamRequest(PublicContract):
     conversation: str | None = Field(default=None, min_length=1, max_length=200)
     user: str | None = Field(default=None, min_length=1, max_length=200)
     workspace: str | None = None
-    """Absolute path of a folder on a worker's machine: every member begins with a copy of it."""
+    """Absolute path of a folder on a worker's machine: every member begins with a copy of it.
+    A lead that continues from `head` has the files of that turn instead."""
     sandbox: SandboxKind | None = None
     progress: "TeamProgress | None" = None
     """Filled in by the workflow itself when it continues as new; leave it out."""
@@ -275,6 +277,8 @@ class MemberState(Contract):
     """By its runs that have ended."""
     spent: Spent = Spent()
     """By all of them, the present one as far as is known."""
+    rested: datetime | None = None
+    """When a roll call last found it silent by right."""
 
 
 _LEDGER = TypeAdapter(tuple[TeamTask, ...])
@@ -347,7 +351,7 @@ class Present(Contract):
     there is none."""
     spent: Spent
     silent_seconds: float
-    """Since it last recorded anything; 0 for one that was not opened."""
+    """Since it last recorded anything; 0 for one that was not opened, waits or is paused."""
 
 
 class Roll(Contract):

@@ -10,6 +10,7 @@ from perdure.sandbox.inside.index import Entries
 from perdure.sandbox.inside.walk import CLOSED
 from perdure.sandbox.sandbox import Sandbox
 from perdure.store.files import Files
+from perdure.teams.overview import count
 
 MOST_FILES = 1000
 MOST_BYTES = 32 * 2**20
@@ -67,7 +68,11 @@ class Handover:
         """What was taken; `own` are the files that were there before."""
         places = {self._place(path): entry for path, entry in self.files.items()}
         replaced = [path for path in places if path in own and own[path][3:] != places[path][3:]]
-        told = [f"Took {len(places)} files ({self.size:,} bytes): {_listed(places)}."]
+        if not places:
+            told = ["There was no file to take."]
+        else:
+            taken = count(len(places), "file")
+            told = [f"Took {taken} ({self.size:,} bytes): {_listed(places)}."]
         if replaced:
             told.append(f"They replace your own: {_listed(replaced)}.")
         if self._left_out:

@@ -1,7 +1,10 @@
 """How a team is opened: who is in it, with which agents, models and limits, is settled once."""
 
+from contextlib import suppress
+
 from perdure.agents import Agents
 from perdure.contracts import AgentSpec, Limits, SandboxKind, SandboxSpec, Seat
+from perdure.errors import PerdureError, UnknownRun
 from perdure.model.catalog import Catalog
 from perdure.opening import DEFAULT_LIMITS, check_budget
 from perdure.store.store import Store
@@ -43,6 +46,7 @@ class TeamOpening:
 
     async def _record(self, request: OpenTeam) -> Run:
         asked = request.request
+        await self._check_id(request.workflow_id)
         spec = self._settle(asked)
         for group in spec.groups:
             self._check(group, spec)
@@ -62,6 +66,20 @@ class TeamOpening:
                 user=asked.user,
             )
         )
+
+    async def _check_id(self, id: str) -> None:
+        """Members' runs, notes and files are found by their team's id: no other team may bear it.
+
+        Raises:
+            PerdureError: the id has been used before.
+        """
+        with suppress(UnknownRun):
+            await self._store.find_run(id)
+            message = (
+                f"The id '{id}' has been another team's, whose members may still be at work."
+                " Start this one under another id; `head` goes on where the other one's lead ended."
+            )
+            raise PerdureError(message)
 
     def _settle(self, asked: TeamRequest) -> TeamSpec:
         """The team as the request asks for it, with each agent written out."""

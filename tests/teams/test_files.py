@@ -86,6 +86,10 @@ def test_an_unknown_name_is_told_with_the_known_ones(tmp_path: Path) -> None:
         ("lead: a\nmembers: [b:0]", "says something wrong: members.0.count: "),
         ("lead: a:2\nmembers: [b]", "says something wrong: a team has one lead, and 'a' is 2."),
         ("lead: a\nmembers: [b, b]", "says something wrong: two members or groups are called 'b'"),
+        (
+            "lead: a\nmembers: ['b:2', b-1]",
+            "says something wrong: two members or groups are called 'b-1'",
+        ),
         ("lead: a\nmembers: [b]\nled: c", "says something wrong: led: Extra inputs"),
         (
             "lead: a\nmembers: [b]\nsupervision: {strategy: all}",

@@ -61,6 +61,11 @@ def test_files_are_told_by_name() -> None:
     assert told == "Took 2 files (4 bytes): a, b. They replace your own: a, b."
 
 
+def test_that_there_was_nothing_is_told() -> None:
+    """A colleague may not have written anything yet."""
+    assert Handover({}, None, None).told({}) == "There was no file to take."
+
+
 @pytest.mark.parametrize(
     ("path", "hint"), [("ap.py", " Did you mean 'app.py'?"), ("/etc/passwd", ""), ("..", "")]
 )

@@ -28,13 +28,17 @@ def spec(**fields: Any) -> TeamSpec:
 
 
 async def start(
-    app: Application, team: TeamSpec | None = None, goal: str = "the goal", **fields: Any
+    app: Application,
+    team: TeamSpec | None = None,
+    goal: str = "the goal",
+    id: str | None = None,
+    **fields: Any,
 ) -> Handle:
     wanted = {"goal": goal, "team": team or spec(), "model": "scripted"}
     return await app.client.start_workflow(
         TeamWorkflow.run,
         TeamRequest.model_validate(wanted | fields),
-        id=f"team-{uuid4().hex[:8]}",
+        id=id or f"team-{uuid4().hex[:8]}",
         task_queue=TASK_QUEUE,
     )
 

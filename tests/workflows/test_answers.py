@@ -143,6 +143,7 @@ def test_arguments_of_another_form_are_refused() -> None:
         ("send_message", {"to": ["x"]}),
         ("assign", {"tasks": 5}),
         ("assign", {"tasks": ["a"]}),
+        ("assign", {"tasks": [{"id": "c", "to": "worker", "task": 5}]}),
         ("cancel_tasks", {}),
     ]
     for tool, arguments in forms:

@@ -131,6 +131,10 @@ class Table:
     def fail(self, name: str, reason: str = "it broke", **fields: Any) -> None:
         self.end(name, RunStatus.FAILED, reason, **fields)
 
+    def find_silent(self, name: str, seconds: float) -> None:
+        """A roll call finds that the member's run has recorded nothing for so long."""
+        assert check(self.crew, present(self, name, silent_seconds=seconds), self.now) is None
+
     def told(self) -> str:
         """What the lead is told in its mail."""
         return "\n".join(each.text for each in self.crew.mail["chief"].mail.parcels)
@@ -211,7 +215,7 @@ def test_a_restarted_run_goes_on_from_the_last_turn() -> None:
     table.fail("worker-1", head="t-5", unshown=(result,))
     (again,) = table.start().values()
     assert (again.member.head, again.task and again.task.id) == ("t-5", "a")
-    assert again.restarted == "failed: it broke"
+    assert again.restarted == "failed: it broke."
     assert again.unshown == (result,)
 
 
@@ -339,7 +343,7 @@ def test_a_lead_that_fails_is_restarted_and_told_how_its_tasks_stand() -> None:
     table.deliver()
     table.fail("chief", head="t-3")
     started = table.start()["chief"]
-    assert (started.member.head, started.restarted) == ("t-3", "failed: it broke")
+    assert (started.member.head, started.restarted) == ("t-3", "failed: it broke.")
     told = "\n".join(each.text for each in started.parcels)
     assert "a · done · worker-1 · answer" in told
     assert "b · running" in told
@@ -366,19 +370,30 @@ def present(table: Table, name: str, **fields: Any) -> Present:
 
 
 def test_a_member_that_hangs_is_stopped_and_has_failed() -> None:
-    """Unless it was to stop anyway, or the team is paused."""
+    """With the reason."""
     table = at_work("a", members=1, silence_minutes=5)
-    table.crew.is_paused = True
-    assert check(table.crew, present(table, "worker-1", silent_seconds=301)) is None
+    table.find_silent("worker-1", 299)
     assert table.crew.stops() == []
-    table.crew.is_paused = False
-    check(table.crew, present(table, "worker-1", silent_seconds=299))
-    assert table.crew.stops() == []
-    check(table.crew, present(table, "worker-1", silent_seconds=301))
+    table.find_silent("worker-1", 301)
     assert [each.name for each in table.crew.stops()] == ["worker-1"]
     table.end("worker-1", RunStatus.CANCELLED, "The run was cancelled.", head="t-1")
     (again,) = table.start().values()
-    assert again.restarted == "cancelled: it has recorded nothing for 5 minutes"
+    assert again.restarted == "it has recorded nothing for 5 minutes."
+
+
+@pytest.mark.parametrize("pauses", [True, False])
+def test_who_was_silent_by_right_has_its_time_from_then_on(pauses: bool) -> None:
+    """A member that waited, or was held with its team, has recorded nothing for long."""
+    table = at_work("a", members=1, silence_minutes=5)
+    table.crew.is_paused = pauses
+    table.find_silent("worker-1", 9999 if pauses else 0)
+    table.crew.is_paused = False
+    table.now += timedelta(minutes=5)
+    table.find_silent("worker-1", 9999)
+    assert table.crew.stops() == []
+    table.now += timedelta(seconds=1)
+    table.find_silent("worker-1", 9999)
+    assert [each.name for each in table.crew.stops()] == ["worker-1"]
 
 
 def test_a_roll_call_of_an_earlier_run_says_nothing() -> None:
@@ -387,7 +402,7 @@ def test_a_roll_call_of_an_earlier_run_says_nothing() -> None:
     earlier = present(table, "worker-1", is_over=True, silent_seconds=10**6)
     table.fail("worker-1")
     table.start()
-    assert check(table.crew, earlier) is None
+    assert check(table.crew, earlier, table.now) is None
     assert table.crew.stops() == []
 
 

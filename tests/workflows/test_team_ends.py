@@ -11,7 +11,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from perdure.store.family import Family
 from perdure.teams.orphans import cancel_orphans
-from perdure.testing.replies import call, finish, say, slow
+from perdure.testing.replies import call, calls, finish, say, slow
 from perdure.testing.script import ChatRequest
 from tests.workflows.conftest import Application, clinging
 from tests.workflows.teams import (
@@ -122,6 +122,31 @@ async def test_a_cancelled_team_has_ended_when_everything_of_it_has(app: Applica
     assert stored.result == result.model_dump(mode="json")
     of_team = {each.run.id for each in await Family(app.store).of(handle.id)}
     assert not of_team & {each.name for each in (app.home / "sandboxes").iterdir()}
+
+
+async def test_a_cancelled_team_leaves_what_its_lead_thought_last(app: Application) -> None:
+    """As a run does."""
+    assigns = calls(call("assign", tasks=[task("a")]), say="The cause is the cache.")
+    app.model.follow({"the goal": [assigns, slow(60, wait())], "do a": [call("cling", seconds=1)]})
+    handle = await start(app)
+    await until(lambda: bool(clinging))
+    await handle.cancel()
+    result = await handle.result()
+    assert (result.status, result.answer) == ("cancelled", "The cause is the cache.")
+
+
+async def test_an_id_is_one_teams_for_ever(app: Application) -> None:
+    """Members of the first may still be at work, and bear the ids that the second's would."""
+    app.model.follow({"the goal": [call("wait", seconds=300)], "another": [finish("mine")]})
+    first = await start(app)
+    await until(lambda: len(asked(app, "the goal")) == 1)
+    await first.terminate()
+    second = await (await start(app, goal="another", id=first.id)).result()
+    assert second.status == "failed"
+    assert f"The id '{first.id}' has been another team's" in second.reason
+    async with asyncio.timeout(30):
+        while f"{first.id}.chief.1" not in await cancel_orphans(app.client):
+            await asyncio.sleep(0.2)  # what Temporal lists is some moments old
 
 
 async def test_a_team_that_is_cancelled_twice_ends_once(app: Application) -> None:
