@@ -111,7 +111,8 @@ def team(
         ),
     ] = None,
     lead: Annotated[
-        str | None, typer.Option(metavar="NAME[@MODEL]", help="The agent that leads the members.")
+        str | None,
+        typer.Option(metavar="NAME[@MODEL]", help="The agent or file that leads."),
     ] = None,
     member: Annotated[
         list[str] | None,
@@ -125,11 +126,13 @@ def team(
     strategy: Annotated[
         str | None,
         typer.Option(
-            metavar="S", help="Who is restarted: one_for_one, one_for_all or rest_for_one."
+            metavar="S",
+            help="Who is restarted: one_for_one (by default), one_for_all or rest_for_one.",
         ),
     ] = None,
     max_restarts: Annotated[
-        int | None, typer.Option(metavar="N", help="A member that fails more often is out.")
+        int | None,
+        typer.Option(metavar="N", help="One that fails more often is out; 3 by default."),
     ] = None,
     shared_workspace: Annotated[
         bool, typer.Option("--shared-workspace", help="All work on the same files.")
@@ -246,10 +249,8 @@ def _workflow(request: "AgentRequest | TeamRequest") -> tuple[Any, str]:
 
 @app.command()
 def watch(id: RunId, as_json: Json = False) -> None:
-    """Go on with a run, show its steps and print its answer."""
-    from perdure.console import options
-
-    _carry_out(_watch(options.run_id(id), as_json))
+    """Show a run or a team until it ends, going on with it where it was left; print its answer."""
+    _carry_out(_watch(_meant(id), as_json))
 
 
 async def _watch(run_id: str, as_json: bool) -> int:
@@ -266,9 +267,7 @@ async def _watch(run_id: str, as_json: bool) -> int:
 @app.command()
 def cancel(id: RunId, as_json: Json = False) -> None:
     """Cancel a run and wait for its end; what it has done so far is kept."""
-    from perdure.console import options
-
-    _carry_out(_cancel(options.run_id(id), as_json))
+    _carry_out(_cancel(_meant(id), as_json))
 
 
 async def _cancel(run_id: str, as_json: bool) -> int:
@@ -291,10 +290,10 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a run's transcript, or how a team stands, and the runs below it. Starts nothing."""
-    from perdure.console import options, reports
+    from perdure.console import reports
     from perdure.settings import Settings
 
-    settings, run_id = Settings.load(), options.run_id(id)
+    settings, run_id = Settings.load(), _meant(id)
     _carry_out(
         reports.graph(settings, run_id, as_json=as_json)
         if graph
@@ -311,7 +310,7 @@ def list_runs(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List runs with status, agent, steps and cost. Starts nothing."""
+    """List runs and teams with status, agent, steps and cost. Starts nothing."""
     from perdure.console import options, reports
     from perdure.settings import Settings
 
@@ -325,10 +324,10 @@ def list_runs(
 @app.command()
 def files(id: RunId, step: Step = None, as_json: Json = False) -> None:
     """List the files of a run, as they were last or after a step. Starts nothing."""
-    from perdure.console import files, options
+    from perdure.console import files
     from perdure.settings import Settings
 
-    _carry_out(files.files(Settings.load(), options.run_id(id), step, as_json=as_json))
+    _carry_out(files.files(Settings.load(), _meant(id), step, as_json=as_json))
 
 
 @app.command()
@@ -347,10 +346,10 @@ def diff(
     `git apply` takes it unless it has files that are binary, long, or full of control characters:
     those only `pull` brings. Empty folders and permissions are remarked on, as comments.
     """
-    from perdure.console import files, options
+    from perdure.console import files
     from perdure.settings import Settings
 
-    _carry_out(files.diff(Settings.load(), options.run_id(id), start, end, as_json=as_json))
+    _carry_out(files.diff(Settings.load(), _meant(id), start, end, as_json=as_json))
 
 
 @app.command()
@@ -369,7 +368,7 @@ def pull(
     from perdure.settings import Settings
 
     target = options.directory(folder, "DIR")
-    _carry_out(files.pull(Settings.load(), options.run_id(id), target, step, force=force))
+    _carry_out(files.pull(Settings.load(), _meant(id), target, step, force=force))
 
 
 @app.command()
@@ -380,25 +379,23 @@ def tell(
     from perdure.console import options
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), "is told", AgentWorkflow.tell, options.message(text)))
+    _carry_out(_update(_meant(id), "is told", AgentWorkflow.tell, options.message(text)))
 
 
 @app.command()
 def pause(id: RunId) -> None:
     """Hold a run before its next step."""
-    from perdure.console import options
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), "pauses before its next step", AgentWorkflow.pause))
+    _carry_out(_update(_meant(id), "pauses before its next step", AgentWorkflow.pause))
 
 
 @app.command()
 def resume(id: RunId) -> None:
     """Let a paused run go on; stay with it by `watch ID`."""
-    from perdure.console import options
     from workflows.agent import AgentWorkflow
 
-    _carry_out(_update(options.run_id(id), "goes on", AgentWorkflow.resume))
+    _carry_out(_update(_meant(id), "goes on", AgentWorkflow.resume))
 
 
 async def _update(run_id: str, done: str, update: Any, *arguments: Any) -> int:
@@ -533,6 +530,15 @@ def _folders(name: str) -> list[Path]:
     from perdure.settings import Settings
 
     return [APPLICATION / name, Settings.load().home / name, Path.cwd() / name]
+
+
+def _meant(id: str) -> str:
+    """The whole id of the run that a command is about."""
+    from perdure.connection import run_guarded
+    from perdure.console import options
+    from perdure.settings import Settings
+
+    return run_guarded(options.run_id(Settings.load(), id))
 
 
 def _session() -> "AbstractAsyncContextManager[Session]":

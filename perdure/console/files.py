@@ -15,6 +15,7 @@ from perdure.console.comparison import Difference, shown, visible
 from perdure.console.destination import CannotPull, Destination, Drafts, repository_of
 from perdure.console.differences import differences
 from perdure.console.display import print_json, say
+from perdure.console.recorded import run_with_files
 from perdure.errors import StoreError
 from perdure.plain_text import storable
 from perdure.sandbox.files.writing import writing
@@ -96,7 +97,7 @@ async def _write(recorded: Files, target: Destination) -> None:
 @asynccontextmanager
 async def _recorded(settings: Settings, run_id: str) -> AsyncIterator[tuple[Files, Run]]:
     async with reading(settings) as store:
-        run = await store.find_run(run_id)
+        run = await run_with_files(store, run_id)
         try:
             yield Files(store), run
         except DBAPIError as error:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -13,7 +14,9 @@ from perdure.agents import Agents
 from perdure.console.display import preview
 from perdure.console.standing import LOST, SUSPENDED
 from perdure.contracts import AgentRequest, AgentSpec, Message, PublicContract, RunStatus
-from perdure.errors import PerdureError, UnknownAgent, WorkspaceError
+from perdure.errors import PerdureError, StoreError, UnknownAgent, WorkspaceError
+from perdure.settings import Settings
+from perdure.store.reader import reading
 from perdure.teams.contracts import Supervision, TeamRequest
 
 Input = TypeVar("Input", bound=PublicContract)
@@ -29,7 +32,8 @@ def new_id(text: str | None, prefix: str) -> str:
     """The id of a run or of a team that is to be started; a random one by default."""
     if text is None:
         return f"{prefix}{token_hex(4)}"
-    found = run_id(text, prefix, longest=_LONGEST_NEW)
+    _check_id(text, _LONGEST_NEW)
+    found = text if text.startswith((AGENT, TEAM)) else f"{prefix}{text}"
     if not found.startswith(prefix):
         message = f"Run id '{text}' must begin with '{prefix}' here. Leave its prefix out."
         raise typer.BadParameter(message)
@@ -39,15 +43,26 @@ def new_id(text: str | None, prefix: str) -> str:
     return found
 
 
-def run_id(text: str, prefix: str = AGENT, longest: int = _LONGEST) -> str:
-    """The workflow's id; one without any prefix gets `prefix`."""
+async def run_id(settings: Settings, text: str) -> str:
+    """The id of the run, or of the team, that is meant: its prefix may be left out."""
+    _check_id(text, _LONGEST)
+    if text.startswith((AGENT, TEAM)):
+        return text
+    meant = (f"{AGENT}{text}", f"{TEAM}{text}", text)
+    known: set[str] = set()
+    with suppress(StoreError):  # whoever speaks to a run does without the store
+        async with reading(settings) as store:
+            known = await store.known(meant)
+    return next((each for each in meant if each in known), meant[0])
+
+
+def _check_id(text: str, longest: int) -> None:
     if not _ID.fullmatch(text) or len(text) > longest:
         message = (
             f"Run id {text!r} cannot be used: it must begin with a letter or digit, hold only"
             f" letters, digits, '.', '_' and '-', and have at most {longest} of them."
         )
         raise typer.BadParameter(message)
-    return text if text.startswith((AGENT, TEAM)) else f"{prefix}{text}"
 
 
 def agent_spec(agents: Agents, name: str, *, elsewhere: bool) -> AgentSpec | str:

@@ -4,14 +4,17 @@ from typing import Annotated
 
 import typer
 
-RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, as `list` shows it.")]
+RunId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A run's or a team's; `agent-`, `team-` may be left out."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Step = Annotated[
     int | None, typer.Option("--step", min=0, metavar="N", help="As they were after step N.")
 ]
 
 Workspace = Annotated[
-    str | None, typer.Option(metavar="DIR", help="The agent begins with a copy of its files.")
+    str | None, typer.Option(metavar="DIR", help="Every agent begins with a copy of its files.")
 ]
 Sandbox = Annotated[
     str | None,
@@ -24,7 +27,7 @@ MaxTokens = Annotated[int | None, typer.Option(help="End after so many tokens.")
 MaxCost = Annotated[float | None, typer.Option(metavar="USD", help="End after spending so much.")]
 MaxMinutes = Annotated[float | None, typer.Option(help="End after so long.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the run's id and leave it running.")]
-NewId = Annotated[str | None, typer.Option(help="The run's id; a random one by default.")]
+NewId = Annotated[str | None, typer.Option(help="The id; a random one by default.")]
 Head = Annotated[
     str | None, typer.Option(metavar="TURN", help="Continue from a turn of an earlier run.")
 ]

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from perdure.console.standing import spent_by
+from perdure.console.standing import is_team, spent_by
 from perdure.contracts import AgentResult, Argument, RunStatus, Spent
 from perdure.store.family import Family
-from perdure.store.store import RunSummary
+from perdure.store.store import RunSummary, Store
 from perdure.store.tables import Run
 from perdure.teams.contracts import (
     MemberGroup,
@@ -58,6 +58,20 @@ async def with_spending(state: TeamState, family: Family) -> TeamState:
     )
     total = sum((member.spent for member in members), Spent())
     return state.model_copy(update={"members": members, "steps": total.steps, "usage": total.usage})
+
+
+async def run_with_files(store: Store, workflow_id: str) -> Run:
+    """Whose files are meant: where each member of a team has its own, those of its lead.
+
+    Raises:
+        UnknownRun: the store has no such run.
+    """
+    run = await store.find_run(workflow_id)
+    if not is_team(run) or (team := spec_of(run)).shared_workspace:
+        return run
+    (lead,) = team.lead.names
+    below = await Family(store).of(workflow_id)
+    return next((each.run for each in below if each.run.member == lead), run)
 
 
 def _spent(below: Sequence[RunSummary]) -> dict[str, Spent]:

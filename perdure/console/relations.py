@@ -7,7 +7,7 @@ from typing import Any, Self
 from sqlmodel import select
 from temporalio.client import Client
 
-from perdure.console.recorded import recorded
+from perdure.console.recorded import recorded, with_spending
 from perdure.console.standing import Standing, is_team, reachable, standings, team_state
 from perdure.console.tree import Node, grow
 from perdure.settings import Settings
@@ -71,9 +71,13 @@ class Relations:
         return next((run for run in self.summaries if run.run.member == name and run.head), None)
 
     async def messages(self) -> dict[str, int]:
-        return await Messages(self.store).among(each.run for each in self.summaries)
+        """How many went from whom to whom; those to nobody were refused."""
+        sent = await Messages(self.store).among(each.run for each in self.summaries)
+        return {way: n for way, n in sent.items() if way.partition(">")[2] in self.members}
 
     async def team_state(self) -> TeamState:
         """What the team says; what the store has of it, where it cannot be asked."""
         state = await team_state(self.client, self.run.workflow_id)
-        return state or recorded(self.run, self.summaries, await self.messages())
+        if state is None:
+            return recorded(self.run, self.summaries, await self.messages())
+        return state if state.result else await with_spending(state, Family(self.store))

@@ -14,7 +14,7 @@ from perdure.console.changes import Changes
 from perdure.console.chronicle import Chronicle
 from perdure.console.display import progress, say
 from perdure.console.pending import Pending
-from perdure.console.recorded import with_spending
+from perdure.console.recorded import run_with_files, with_spending
 from perdure.console.roster import screenful, told
 from perdure.console.standing import PATIENCE, standings, team_state
 from perdure.console.transcript import Transcript
@@ -120,9 +120,9 @@ async def store_of(settings: Settings) -> AsyncIterator[Store | None]:
 
 
 async def count_of_files(store: Store, workflow_id: str) -> int:
-    """How many files there are in the last recorded state of the run."""
+    """How many files there are in the last recorded state of the run, or of a team's lead."""
     with suppress(UnknownRun):
-        run = await store.find_run(workflow_id)
+        run = await run_with_files(store, workflow_id)
         files = Files(store)
         entries = await files.entries(await files.last(run.id))
         return sum(entry[0] == "f" for entry in entries.values())

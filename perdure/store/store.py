@@ -156,6 +156,12 @@ class Store:
             run = (await session.exec(query.order_by(col(Run.created_at).desc()).limit(1))).first()
         return run or _unknown_run(workflow_id)
 
+    async def known(self, workflow_ids: Sequence[str]) -> set[str]:
+        """Those of these ids that some run has."""
+        query = select(Run.workflow_id).where(col(Run.workflow_id).in_(workflow_ids))
+        async with AsyncSession(self.engine) as session:
+            return set(await session.exec(query))
+
     async def runs(self, limit: int | None, *, tops: bool = False) -> list[RunSummary]:
         """The newest runs, newest first; None gives all, `tops` only those without a parent."""
         newest = select(Run.id).order_by(col(Run.created_at).desc()).limit(limit)

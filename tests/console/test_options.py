@@ -1,9 +1,16 @@
 """What the options of a command mean: the ids of runs and teams."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
 from perdure.console.options import AGENT, TEAM, new_id, run_id
+from perdure.settings import Settings
+from perdure.store.migrate import migrate
+from perdure.store.store import Store
+from tests.console.crew import run_of, team_run
+from tests.model.turns import make_run
 
 
 @pytest.mark.parametrize("prefix", [AGENT, TEAM])
@@ -15,17 +22,31 @@ def test_an_id_is_random_unless_one_is_asked_for(prefix: str) -> None:
     assert new_id("mine", prefix) == new_id(f"{prefix}mine", prefix) == f"{prefix}mine"
 
 
-def test_a_run_is_found_by_its_id_with_or_without_prefix() -> None:
-    """A team and the runs of its members need it."""
-    assert run_id("mine") == run_id("agent-mine") == "agent-mine"
-    assert run_id("team-x") == "team-x"
-    assert run_id("team-x.coder-1.3") == "team-x.coder-1.3"
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        *[("agent-x", "agent-x"), ("team-x", "team-x"), ("team-x.c-1.3", "team-x.c-1.3")],
+        *[("run", "agent-run"), ("t", "team-t"), ("t.boss.1", "team-t.boss.1")],
+        *[("job-7", "job-7"), ("unknown", "agent-unknown")],
+    ],
+)
+async def test_a_run_is_found_with_or_without_prefix(tmp_path: Path, text: str, id: str) -> None:
+    """A service may have given it an id without any; one that is unknown is an agent's."""
+    settings = Settings(home=tmp_path)
+    store = await Store.open(settings.store_url)
+    await migrate(store.engine)
+    other = make_run("other")
+    other.workflow_id = "job-7"
+    await store.add(make_run("run"), team_run(), run_of("boss"), other)
+    await store.close()
+    assert await run_id(settings, text) == id
 
 
-def test_the_runs_of_the_longest_id_can_be_named() -> None:
+async def test_the_runs_of_the_longest_id_can_be_named(tmp_path: Path) -> None:
     """A child's id adds to its parent's; new ids leave room for that."""
     longest = new_id("a" * 100, TEAM)
-    assert run_id(f"{longest}.{'b' * 40}-100.1000.1.1").startswith(longest)
+    child = f"{longest}.{'b' * 40}-100.1000.1.1"
+    assert await run_id(Settings(home=tmp_path), child) == child
     with pytest.raises(typer.BadParameter, match="at most 100"):
         new_id("a" * 101, TEAM)
 

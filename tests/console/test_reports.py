@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from perdure.console.recorded import run_with_files
 from perdure.console.reports import graph, list_runs, show, show_ended
 from perdure.contracts import RunStatus
 from perdure.settings import Settings
@@ -83,6 +84,18 @@ async def _team_up(store: Store) -> None:
         make_turn("b1", message, thought="I plan.", run_id="boss-1", cost_usd=0.5),
         make_turn("w1", run_id="coder-1-1", cost_usd=0.5),
     )
+
+
+async def test_the_files_of_a_team_are_its_leads(home: Settings) -> None:
+    """Each member has its own; where all share one workspace they are the team's."""
+    store = await Store.open(home.store_url)
+    assert (await run_with_files(store, "team-t")).workflow_id == "team-t.boss.1"
+    assert (await run_with_files(store, "team-t.coder-1.1")).workflow_id == "team-t.coder-1.1"
+    shared = team_run(id="another", workflow_id="team-shared")
+    shared.spec = shared.spec | {"shared_workspace": True}
+    await store.keep(shared)
+    assert (await run_with_files(store, "team-shared")).workflow_id == "team-shared"
+    await store.close()
 
 
 async def test_a_run_is_shown_with_the_runs_below_it(
