@@ -12,7 +12,7 @@ from workflows.crew import Crew
 from workflows.ledger import LedgerError
 from workflows.listing import beginning, some
 
-ENDING = "The team ends: give what you have."
+ENDING = "the team ends"
 
 
 def answer(crew: Crew, ask: Ask, now: datetime) -> None:

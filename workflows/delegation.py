@@ -85,6 +85,8 @@ class Delegation:
         self._journal.below += Spent(steps=result.steps, usage=result.usage)
         text = f"{id} ended: {result.status}. {result.reason}".strip()
         is_ok = result.status == RunStatus.COMPLETED
+        if result.head is None:  # it has come to nothing that the store would know
+            return Outcome.said(call, text, is_ok=is_ok)
         return Outcome.answered(call, handle.first_execution_run_id or "", text, is_ok=is_ok)
 
     def _problem(self, call: Call) -> str | None:

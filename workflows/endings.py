@@ -50,7 +50,10 @@ def take(crew: Crew, report: Report, now: datetime) -> bool:
 
 def _lead_ended(crew: Crew, member: MemberState, result: AgentResult, now: datetime) -> None:
     crew.waiting = None
-    if result.status in _HANDED_OVER or crew.is_ending:
+    if result.status in {RunStatus.OUT_OF_STEPS, RunStatus.OUT_OF_BUDGET}:
+        reason = f"The lead has used up its part of the team's budget. {result.reason}"
+        crew.result = result.model_copy(update={"reason": reason})
+    elif result.status in _HANDED_OVER or crew.is_ending:
         crew.result = result
     elif _has_failed(crew, member, result.reason, now).is_out:
         crew.set(member.name, standing="out")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from perdure.contracts import Limits, RunStatus, Usage
+from perdure.teams.overview import count
 
 
 def out_of_time(limits: Limits) -> tuple[RunStatus, str]:
@@ -22,7 +23,7 @@ def reached(
     if limits.max_steps is not None and steps >= limits.max_steps:
         return (
             RunStatus.OUT_OF_STEPS,
-            f"the limit of {limits.max_steps} steps is reached",
+            f"the limit of {count(limits.max_steps, 'step')} is reached",
         )
     if limits.max_tokens is not None and usage.tokens >= limits.max_tokens:
         return (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from perdure.agents import Agents
 from perdure.console.display import preview
-from perdure.console.standing import LOST, SUSPENDED
+from perdure.console.standing import CUT_SHORT, LOST, SUSPENDED
 from perdure.contracts import AgentRequest, AgentSpec, Message, PublicContract, RunStatus
 from perdure.errors import PerdureError, StoreError, UnknownAgent, WorkspaceError
 from perdure.settings import Settings
@@ -77,7 +77,7 @@ def agent_spec(agents: Agents, name: str, *, elsewhere: bool) -> AgentSpec | str
 
 def status(text: str | None) -> str | None:
     """A status that runs are listed by."""
-    known = [*RunStatus, SUSPENDED, LOST]
+    known = [*RunStatus, SUSPENDED, LOST, *CUT_SHORT]
     if text is not None and text not in known:
         message = f"Status '{text}' is unknown. A run is {', '.join(known)}."
         raise typer.BadParameter(message)

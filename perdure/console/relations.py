@@ -8,7 +8,7 @@ from sqlmodel import select
 from temporalio.client import Client
 
 from perdure.console.recorded import recorded, with_spending
-from perdure.console.standing import Standing, is_team, reachable, standings, team_state
+from perdure.console.standing import CUT_SHORT, Standing, is_team, reachable, standings, team_state
 from perdure.console.tree import Node, grow
 from perdure.settings import Settings
 from perdure.store.family import Family
@@ -77,7 +77,9 @@ class Relations:
 
     async def team_state(self) -> TeamState:
         """What the team says; what the store has of it, where it cannot be asked."""
-        state = await team_state(self.client, self.run.workflow_id)
-        if state is None:
+        # One that was cut short still says what it said last.
+        client = None if self.standing.status in CUT_SHORT else self.client
+        state = await team_state(client, self.run.workflow_id)
+        if state is None or not state.members:
             return recorded(self.run, self.summaries, await self.messages())
         return state if state.result else await with_spending(state, Family(self.store))

@@ -37,6 +37,8 @@ SUSPENDED = "suspended"
 """Open, but nothing runs it now: the next command of its home goes on with it."""
 LOST = "lost"
 """Open in the store, and unknown to the Temporal server."""
+CUT_SHORT = ("terminated", "timed_out")
+"""Ended by Temporal, without a word of its own."""
 
 
 class Standing(BaseModel):

@@ -94,9 +94,9 @@ def _conflict(name: str, base: int | None, newest: Note | None) -> str:
     if newest is None:
         return f"There is no note '{name}' yet, so none of version {base}; leave `version` out."
     begins = " ".join(newest.text[:_SHOWN_CHARACTERS].split())
-    given = "a new one" if base is None else f"version {base}"
+    meant = "write a new one" if base is None else f"replace version {base}"
     return (
-        f"Not written: you meant to replace {given}, and the note '{name}' is at version"
+        f"Not written: you meant to {meant}, and the note '{name}' is at version"
         f" {newest.version}, by {newest.author}, which begins: {begins!r}. Read it with read_notes,"
         f" then write what is to stand there with version={newest.version}."
     )

@@ -30,7 +30,11 @@ class Messages:
                 )
                 for run, calls in await session.exec(query):
                     receivers = (_receiver(call) for call in calls)
-                    found.update(f"{senders[run]}>{each}" for each in receivers if each)
+                    found.update(
+                        f"{senders[run]}>{each}"
+                        for each in receivers
+                        if each is not None and each != senders[run]
+                    )
         return dict(found)
 
 

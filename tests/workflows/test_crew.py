@@ -360,6 +360,14 @@ def test_a_lead_that_fails_too_often_ends_the_team_with_the_reason() -> None:
     assert (table.crew.result.status, table.crew.result.reason) == ("failed", "no key")
 
 
+def test_a_lead_that_uses_up_its_part_ends_the_team_with_that_reason() -> None:
+    """The limit that it names is not the one that was set for the team."""
+    table = at_work("a")
+    table.end("chief", RunStatus.OUT_OF_STEPS, "The run ended because the limit is reached.")
+    assert table.crew.result is not None
+    assert table.crew.result.reason.startswith("The lead has used up its part of the team's budget")
+
+
 # Roll calls
 
 

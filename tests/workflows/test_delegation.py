@@ -151,6 +151,7 @@ async def test_a_child_that_ends_without_an_answer_is_told_with_the_reason(
     first, second, third = told(app, "main")
     assert "ended: failed" in first
     assert "Agent 'nobody' is unknown." in second
+    assert "no recorded result" not in second
     assert "ended: " in third
 
 
