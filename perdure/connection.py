@@ -16,7 +16,7 @@ from temporalio.api.operatorservice.v1 import (
 )
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.envconfig import ClientConnectConfig as Configuration
@@ -129,6 +129,16 @@ async def has_worker(client: Client) -> bool:
         )
     )
     return bool(queue.pollers)
+
+
+async def describe(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    """The newest run of that id; None for one that Temporal does not know."""
+    try:
+        return await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise
 
 
 async def execute_update(client: Client, workflow_id: str, update: Any, *arguments: Any) -> None:

@@ -5,7 +5,7 @@ Every one is a frozen Pydantic model: plain JSON outside, one object in and one 
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,9 @@ LEADS_TOOLS = (ASSIGN, LIST_TASKS, WAIT_FOR_TASKS, CANCEL_TASKS)
 """Control tools of a team's members, and those that only its lead has: the team answers them."""
 HAND_OVER = "hand_over"
 """No tool: what a lead asks when it has to end, so that its team ends first."""
+
+BEGINNING_CHARACTERS = 200
+"""Of an answer, for those who need not have all of it."""
 
 _LABEL = Field(default=None, min_length=1, max_length=200)
 """Something that runs are found by in Temporal."""
@@ -411,6 +414,17 @@ class AgentResult(Contract):
     steps: int
     """With those of the runs below it, as `usage`."""
     usage: Usage
+
+    @classmethod
+    def of_nothing(cls, status: RunStatus, reason: str, head: str | None = None) -> Self:
+        """Of what has ended before it came to anything of its own."""
+        return cls(status=status, answer="", reason=reason, head=head, steps=0, usage=Usage())
+
+    @property
+    def beginning(self) -> Self:
+        """Without what only the store needs to hold."""
+        answer = self.answer[:BEGINNING_CHARACTERS]
+        return self.model_copy(update={"answer": answer, "output": None})
 
 
 class CloseRun(Contract):

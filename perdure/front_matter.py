@@ -1,7 +1,6 @@
 """Definitions in files: front matter for the facts, Markdown for the instructions."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -12,6 +11,7 @@ from yaml import YAMLError
 
 from perdure.contracts import PublicContract
 from perdure.errors import PerdureError
+from perdure.hints import did_you_mean
 
 Spec = TypeVar("Spec", bound=PublicContract)
 
@@ -72,10 +72,8 @@ class Definitions(Generic[Spec]):
             raise self.unknown(f"{file} cannot be understood: {problem}.") from error
 
     def _no_such(self, name: str, known: Sequence[str]) -> str:
-        close = get_close_matches(name, known, n=1)
-        guess = f" Did you mean '{close[0]}'?" if close else ""
         return (
-            f"{self.what.capitalize()} '{name}' is unknown.{guess}"
+            f"{self.what.capitalize()} '{name}' is unknown.{did_you_mean(name, known)}"
             f" Known {self.what}s: {', '.join(known) or 'none'}."
         )
 

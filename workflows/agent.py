@@ -45,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows import effects
     from workflows.delegation import Delegation
-    from workflows.desk import Desk, TeamGone, beginning, entry_of, report
+    from workflows.desk import Desk, TeamGone, entry_of, report
     from workflows.interruption import is_cancelled, is_evicted
     from workflows.journal import Journal
     from workflows.limits import out_of_time, reached
@@ -101,7 +101,7 @@ class AgentWorkflow:
         with suppress(asyncio.CancelledError):  # too late: how the run ended is settled
             await asyncio.shield(closing)
         await closing
-        return result if request.origin is None else beginning(result)
+        return result if request.origin is None else result.beginning
 
     # What the outside may say and ask
 

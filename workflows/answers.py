@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 
 from perdure import contracts
 from perdure.contracts import Argument, Ask, Parcel, Quote
+from perdure.hints import did_you_mean
 from perdure.teams.contracts import TeamTask
 from workflows.crew import Crew
 from workflows.ledger import LedgerError
@@ -164,8 +164,7 @@ def _budget(crew: Crew, now: datetime) -> str:
 
 def _undeliverable(crew: Crew, sender: str, to: str) -> str | None:
     if to not in crew.members:
-        close = get_close_matches(to, crew.members, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(to, crew.members)
         return f"The team has no member '{to}'.{hint} Members: {some(crew.members)}."
     if to == sender:
         return "That is you: a message goes to another member."

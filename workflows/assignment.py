@@ -1,9 +1,9 @@
 """Whether tasks can be added to a ledger, and in words why not: the rules of dependencies."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 
+from perdure.hints import did_you_mean
 from perdure.teams.contracts import TaskStatus, TeamTask
 from workflows.listing import some
 
@@ -39,9 +39,7 @@ def problem(
 def meant(name: str, known: Iterable[str]) -> str:
     """What may have been meant by an unknown name."""
     known = sorted(known)
-    close = get_close_matches(name, known, n=1)
-    hint = f"Did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {some(known) or 'none'}."
+    return f"{did_you_mean(name, known)} Known: {some(known) or 'none'}.".lstrip()
 
 
 def lack(needed: TeamTask) -> str | None:

@@ -95,7 +95,7 @@ class Crew:
     @property
     def at_work(self) -> list[MemberState]:
         """The members that have an open run, the lead first."""
-        return [each for each in self.members.values() if each.standing in {"working", "stopping"}]
+        return [each for each in self.members.values() if each.is_at_work]
 
     @property
     def shown(self) -> tuple[MemberState, ...]:

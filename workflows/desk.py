@@ -109,8 +109,7 @@ class Desk:
         )
         self._awaited, self._reply = ask.number, None
         end = None if time is None else workflow.now() + time
-        is_over = False
-        while not is_over:
+        while True:
             # Sent again now and then, which a team that is there ignores: one may be terminated.
             await self._send(ask)
             with suppress(TimeoutError):
@@ -119,8 +118,9 @@ class Desk:
                     timeout=PATIENCE if end is None else min(PATIENCE, end - workflow.now()),
                     timeout_summary=f"{call.tool}: the team's answer",
                 )
-            is_over = self._reply is not None or is_woken()
-            is_over = is_over or (end is not None and workflow.now() >= end)
+            is_late = end is not None and workflow.now() >= end
+            if self._reply is not None or is_woken() or is_late:
+                break
         self._awaited = 0
         return self._reply
 
@@ -140,7 +140,7 @@ async def report(team: str, seat: Seat, result: AgentResult, journal: Journal | 
         member=seat.member,
         workflow_id=workflow.info().workflow_id,
         run=journal.plan.run if journal else None,
-        result=result if seat.is_lead else beginning(result),  # its lead's answer is the team's
+        result=result if seat.is_lead else result.beginning,  # its lead's answer is the team's
         read=journal.read if journal else seat.received,
         unshown=tuple(each for each in journal.entries if each.kind == "result")
         if journal
@@ -155,8 +155,3 @@ async def report(team: str, seat: Seat, result: AgentResult, journal: Journal | 
 def entry_of(parcel: Parcel) -> Entry:
     """A message as the next think is given it."""
     return Entry(kind="message", text=parcel.text, quotes=parcel.quotes, key=parcel.key)
-
-
-def beginning(result: AgentResult) -> AgentResult:
-    """The result without what only the store needs to hold."""
-    return result.model_copy(update={"answer": result.answer[:200], "output": None})

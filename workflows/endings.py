@@ -23,9 +23,7 @@ _HANDED_OVER = {
 def take(crew: Crew, report: Report, now: datetime) -> bool:
     """A run has ended; False if that is known already."""
     member = crew.members.get(report.member)
-    if member is None or member.workflow_id != report.workflow_id:
-        return False
-    if member.standing not in {"working", "stopping"}:
+    if member is None or member.workflow_id != report.workflow_id or not member.is_at_work:
         return False
     result = report.result
     spent = Spent(steps=result.steps, usage=result.usage)

@@ -16,10 +16,7 @@ def reached(
 ) -> tuple[RunStatus, str] | None:
     """The status that a run ends with and the reason, or None while it may go on."""
     if limits.max_minutes is not None and elapsed >= timedelta(minutes=limits.max_minutes):
-        return (
-            RunStatus.OUT_OF_TIME,
-            f"the limit of {limits.max_minutes:g} minutes is reached",
-        )
+        return out_of_time(limits)
     if limits.max_steps is not None and steps >= limits.max_steps:
         return (
             RunStatus.OUT_OF_STEPS,

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from perdure.contracts import Limits, Spent
+from perdure.teams.overview import count
 
 _Number = TypeVar("_Number", int, float)
 _NOTHING = Spent()
@@ -43,9 +44,9 @@ class Left:
     def __str__(self) -> str:
         words = []
         if self.steps is not None:
-            words.append(f"{self.steps:,} step{'' if self.steps == 1 else 's'}")
+            words.append(count(self.steps, "step"))
         if self.tokens is not None:
-            words.append(f"{self.tokens:,} token{'' if self.tokens == 1 else 's'}")
+            words.append(count(self.tokens, "token"))
         if self.cost_usd is not None:
             words.append(f"${self.cost_usd:,.{2 if self.cost_usd >= 1 / 10 else 4}f}")
         if self.minutes is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from perdure.contracts import AgentResult, Entry, Limits, Parcel, Quote, RunStatus, Usage
+from perdure.contracts import AgentResult, Entry, Limits, Parcel, Quote, RunStatus
 from perdure.teams.contracts import MemberState, TaskStatus, TeamTask
 from workflows.crew import Crew
 from workflows.purse import Purse
@@ -49,7 +49,7 @@ def _start_lead(crew: Crew, now: datetime) -> Iterable[Start]:
     if share is None:
         left = crew.purse.left(now)
         reason = f"The lead's part of the budget is used up; the team has {left} left."
-        crew.result = _unled(RunStatus.OUT_OF_BUDGET, reason, member.head)
+        crew.result = AgentResult.of_nothing(RunStatus.OUT_OF_BUDGET, reason, member.head)
         return
     yield _begin(crew, member, None, share)
 
@@ -130,8 +130,3 @@ def _begin(crew: Crew, member: MemberState, task: TeamTask | None, share: Limits
         restarted=member.reason if is_again else "",
         unshown=member.unshown if is_again else (),
     )
-
-
-def _unled(status: RunStatus, reason: str, head: str | None) -> AgentResult:
-    """The result of a team whose lead cannot begin."""
-    return AgentResult(status=status, answer="", reason=reason, head=head, steps=0, usage=Usage())

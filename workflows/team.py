@@ -35,7 +35,6 @@ with workflow.unsafe.imports_passed_through():
         RunStatus,
         Seat,
         Spent,
-        Usage,
     )
     from perdure.teams.contracts import (
         MemberState,
@@ -320,9 +319,10 @@ class TeamWorkflow:
 
     def _interrupted(self, error: BaseException) -> AgentResult:
         if is_cancelled_exception(error):
-            return _ended(RunStatus.CANCELLED, "The team was cancelled.")
+            return AgentResult.of_nothing(RunStatus.CANCELLED, "The team was cancelled.")
         cause = error.__cause__ or error
-        return _ended(RunStatus.FAILED, cause.message if isinstance(cause, FailureError) else "")
+        reason = cause.message if isinstance(cause, FailureError) else ""
+        return AgentResult.of_nothing(RunStatus.FAILED, reason)
 
     async def _close(self, result: AgentResult) -> AgentResult:
         """End when nothing of any member is left."""
@@ -427,7 +427,3 @@ class TeamWorkflow:
         assert self._request is not None
         found = team_found_by(self.status(), self._request, workflow.info().workflow_id)
         workflow.upsert_search_attributes(found)
-
-
-def _ended(status: RunStatus, reason: str) -> AgentResult:
-    return AgentResult(status=status, answer="", reason=reason, head=None, steps=0, usage=Usage())

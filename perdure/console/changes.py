@@ -35,7 +35,7 @@ class Changes:
 
 
 def _summary(state: TeamState) -> list[str]:
-    at_work = [each for each in state.members if each.standing in {"working", "stopping"}]
+    at_work = [each for each in state.members if each.is_at_work]
     names = [f"{each.name} ({each.task})" if each.task else each.name for each in at_work]
     return [
         f"{state.status} · {overview.headline(state)}",

@@ -8,7 +8,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import CancelledError, TerminatedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from perdure.contracts import AgentResult, RunStatus, Usage
+from perdure.contracts import AgentResult, RunStatus
 from perdure.errors import UnknownRun
 from perdure.hosting.parts import Parts
 
@@ -99,9 +99,7 @@ async def result_of(client: Client, workflow_id: str) -> AgentResult:
         cause = error.cause
         status = RunStatus.CANCELLED if isinstance(cause, CancelledError) else RunStatus.FAILED
         what = "The run was terminated" if isinstance(cause, TerminatedError) else "The run failed"
-        return AgentResult(
-            status=status, answer="", reason=f"{what}: {cause}", head=None, steps=0, usage=Usage()
-        )
+        return AgentResult.of_nothing(status, f"{what}: {cause}")
 
 
 def _unknown(workflow_id: str) -> UnknownRun:

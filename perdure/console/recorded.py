@@ -20,7 +20,6 @@ from perdure.teams.record import spec_of
 
 _NOWHERE = Argument(turn="", call="", path=())
 """Only the team knows which call assigned a task."""
-_AT_WORK = {"working", "stopping"}
 _TASK_STATUS = {RunStatus.COMPLETED: TaskStatus.DONE, RunStatus.CANCELLED: TaskStatus.CANCELLED}
 
 
@@ -47,12 +46,17 @@ def recorded(team: Run, below: Sequence[RunSummary], messages: Mapping[str, int]
 
 
 async def with_spending(state: TeamState, family: Family) -> TeamState:
-    """The state with what the store has of the runs that are at work, and of those below them."""
-    at_work = {each.workflow_id for each in state.members if each.standing in _AT_WORK}
+    """The state with what the store has of the runs that are at work, and of those below them.
+
+    A team that has ended says all of it itself.
+    """
+    if state.result is not None:
+        return state
+    at_work = {each.workflow_id for each in state.members if each.is_at_work}
     live = {id: branch.spent for id, branch in (await family.branches(at_work)).items()}
     members = tuple(
         member.model_copy(update={"spent": member.settled + live.get(member.workflow_id, Spent())})
-        if member.standing in _AT_WORK
+        if member.is_at_work
         else member
         for member in state.members
     )

@@ -82,4 +82,4 @@ class Relations:
         state = await team_state(client, self.run.workflow_id)
         if state is None or not state.members:
             return recorded(self.run, self.summaries, await self.messages())
-        return state if state.result else await with_spending(state, Family(self.store))
+        return await with_spending(state, Family(self.store))

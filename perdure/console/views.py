@@ -78,7 +78,7 @@ class TeamView:
         state = await team_state(client, self._workflow_id, patience)
         if state is None:
             return
-        if self._family is not None and state.result is None:
+        if self._family is not None:
             state = await with_spending(state, self._family)
         self._state = state
         self._show(state)

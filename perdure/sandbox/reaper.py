@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
+from perdure.connection import describe
 from perdure.sandbox.found import Found
 from perdure.sandbox.sandbox import SandboxError, SandboxLost
 from perdure.sandbox.sandboxes import Sandboxes
@@ -56,12 +57,9 @@ async def reap(
 
 
 async def _is_over(client: Client, found: Found) -> bool:
-    try:
-        run = await client.get_workflow_handle(found.workflow_id).describe()
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            return True
-        raise
+    run = await describe(client, found.workflow_id)
+    if run is None:
+        return True
     first = run.raw_description.workflow_execution_info.first_run_id
     # A run of the same workflow id that was started later is another one.
     return run.status is not WorkflowExecutionStatus.RUNNING or first != found.run

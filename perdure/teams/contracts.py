@@ -280,6 +280,11 @@ class MemberState(Contract):
     rested: datetime | None = None
     """When a roll call last found it silent by right."""
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has an open run."""
+        return self.standing in {"working", "stopping"}
+
 
 _LEDGER = TypeAdapter(tuple[TeamTask, ...])
 

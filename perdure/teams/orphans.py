@@ -6,6 +6,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.attributes import TEAM_ID
+from perdure.connection import describe
 
 _OPEN_MEMBERS = (
     "WorkflowType = 'AgentWorkflow' AND ExecutionStatus = 'Running' AND TeamId IS NOT NULL"
@@ -42,10 +43,5 @@ async def _cancel(client: Client, workflow_id: str) -> bool:
 
 
 async def _is_over(client: Client, team: str) -> bool:
-    try:
-        found = await client.get_workflow_handle(team).describe()
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            return True
-        raise
-    return found.status is not WorkflowExecutionStatus.RUNNING
+    found = await describe(client, team)
+    return found is None or found.status is not WorkflowExecutionStatus.RUNNING

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
 
 from perdure.attributes import AGENT_STATUS
+from perdure.connection import describe
 from perdure.contracts import AgentResult, RunStatus, Spent
 from perdure.store.family import Branch, Family
 from perdure.store.store import Store
 from perdure.store.tables import now
 from perdure.teams.contracts import Present, Roll, RollCall
 
-ANSWER_CHARACTERS = 200
 _AT_ONCE = 20
 _SILENT_BY_RIGHT = {RunStatus.WAITING, RunStatus.PAUSED}
 _UNKNOWN = "Temporal does not know its run any more."
@@ -60,14 +59,8 @@ class RollCaller:
         )
 
     async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
-        """None for one that Temporal does not know."""
         async with self._room:
-            try:
-                return await self._client.get_workflow_handle(workflow_id).describe()
-            except RPCError as error:
-                if error.status == RPCStatusCode.NOT_FOUND:
-                    return None
-                raise
+            return await describe(self._client, workflow_id)
 
     def _present(
         self,
@@ -122,8 +115,7 @@ def _spent(branch: Branch | None) -> Spent:
 def _result(branch: Branch | None, described: WorkflowExecutionDescription | None) -> AgentResult:
     """The recorded one, or why there is none."""
     if branch is not None and branch.result is not None:
-        answer = branch.result.answer[:ANSWER_CHARACTERS]
-        return branch.result.model_copy(update={"answer": answer, "output": None})
+        return branch.result.beginning
     status = described.status if described else None
     spent = _spent(branch)
     return AgentResult(

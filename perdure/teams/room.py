@@ -1,10 +1,10 @@
 """Room: what a run of a team reaches of the others, their notes and their files."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Self
 
 from perdure.errors import ToolError
+from perdure.hints import did_you_mean
 from perdure.store.files import Files, Point
 from perdure.store.notes import Notes
 from perdure.store.store import Store
@@ -57,8 +57,7 @@ def _check_member(team: TeamSpec, member: str) -> None:
     names = team.names
     if member in names:
         return
-    close = get_close_matches(member, names, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
+    hint = did_you_mean(member, names)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     known = ", ".join(names[:_NAMED])
     raise ToolError(f"'{member}' is no member of this team.{hint} Its members: {known}{more}.")

@@ -1,13 +1,13 @@
 """The registry: every tool that this worker has, whoever wrote it and whoever carries it out."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 from perdure.errors import PerdureError
+from perdure.hints import did_you_mean
 from perdure.tools.control import CONTROL_NAMES
 from perdure.tools.mcp.pool import McpServers
 from perdure.tools.tool import Replay, Tool, ToolContext
@@ -117,10 +117,10 @@ class Registry:
             return fitting
         if problem := self._servers.problem(name):
             raise PerdureError(f"Tool '{name}' is not known yet. {problem}")
-        close = get_close_matches(name, known, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
         told = ", ".join(sorted(known)) or "none"
-        raise PerdureError(f"Tool '{name}' is unknown.{hint} Known tools: {told}.")
+        raise PerdureError(
+            f"Tool '{name}' is unknown.{did_you_mean(name, known)} Known tools: {told}."
+        )
 
 
 def _origin(entry: EntryPoint) -> str:

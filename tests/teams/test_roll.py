@@ -14,12 +14,12 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from perdure import attributes
-from perdure.contracts import AgentResult, RunStatus, Spent, Usage
+from perdure.contracts import BEGINNING_CHARACTERS, AgentResult, RunStatus, Spent, Usage
 from perdure.hosting.server import binary
 from perdure.store.store import Store
 from perdure.store.tables import Run, now
 from perdure.teams.contracts import Present, RollCall
-from perdure.teams.roll import ANSWER_CHARACTERS, RollCaller
+from perdure.teams.roll import RollCaller
 from tests.model.turns import make_turn
 
 QUEUE = "roll"
@@ -135,7 +135,7 @@ async def test_a_run_that_has_ended_brings_the_beginning_of_its_result(muster: M
     seen = await muster.call(started.id)
     assert seen.is_over
     assert seen.result == result.model_copy(
-        update={"answer": "x" * ANSWER_CHARACTERS, "output": None}
+        update={"answer": "x" * BEGINNING_CHARACTERS, "output": None}
     )
     assert seen.spent == Spent(steps=9, usage=Usage(input_tokens=90))
 
