@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from perdure.contracts import (
@@ -22,7 +22,6 @@ with workflow.unsafe.imports_passed_through():
         Report,
         Seat,
     )
-    from workflows.interruption import is_cancelled
     from workflows.journal import Journal
     from workflows.mailbox import Inbox
     from workflows.outcome import Outcome
@@ -125,13 +124,12 @@ class Desk:
         return self._reply
 
     async def _send(self, ask: Ask) -> None:
+        # Shielded: a signal that is cancelled when it has just failed is more than the SDK's state
+        # machine takes, and no worker could ever carry the run on.
         try:
-            await self._team.signal("ask", ask)
+            await asyncio.shield(asyncio.create_task(self._team.signal("ask", ask)))
         except FailureError as error:
-            if not is_cancelled_exception(error):
-                raise TeamGone from error
-        if is_cancelled():
-            raise asyncio.CancelledError  # which the signal may have kept to itself
+            raise TeamGone from error
 
 
 async def report(team: str, seat: Seat, result: AgentResult, journal: Journal | None) -> None:

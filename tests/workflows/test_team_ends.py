@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from perdure.store.family import Family
 from perdure.teams.orphans import cancel_orphans
@@ -28,6 +29,7 @@ from tests.workflows.teams import (
     until,
     wait,
 )
+from workflows import desk
 from workflows.agent import AgentWorkflow
 from workflows.team import TeamWorkflow
 
@@ -192,7 +194,7 @@ async def test_members_of_a_terminated_team_are_cancelled(app: Application) -> N
     """Nobody waits for them any more; the reaper, or `clean`, finds them. Others go on."""
     app.model.follow(
         {
-            "the goal": [assign("a"), wait()],
+            "the goal": [assign("a"), call("linger", seconds=60)],
             "do a": [call("linger", seconds=60)],
             "alone": [call("linger", seconds=1), finish("ok")],
         }
@@ -201,13 +203,39 @@ async def test_members_of_a_terminated_team_are_cancelled(app: Application) -> N
     await until(lambda: len(asked(app, "do a")) == 1)
     await handle.terminate()
     orphans = {f"{handle.id}.chief.1", f"{handle.id}.worker-1.1"}
+    cancelled: set[str] = set()
     async with asyncio.timeout(30):
-        while not orphans <= set(await cancel_orphans(app.client)):
+        while not orphans <= cancelled:
             await asyncio.sleep(0.2)  # what Temporal lists is some moments old
+            cancelled |= set(await cancel_orphans(app.client))
     for id in orphans:
         member = app.client.get_workflow_handle_for(AgentWorkflow.run, id)
         assert (await member.result()).status == "cancelled"
     assert (await alone.result()).status == "completed"
+
+
+async def test_a_cancel_that_comes_with_the_news_of_a_team_s_end(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one workflow task: the SDK would wedge a run that cancels a signal which has failed."""
+    app.model.follow({"the goal": [slow(1, wait())]})
+    handle = await start(app)
+    await until(lambda: len(asked(app, "the goal")) == 1)
+    await handle.terminate()
+    lead = app.client.get_workflow_handle_for(AgentWorkflow.run, f"{handle.id}.chief.1")
+    with monkeypatch.context() as patch:
+        # A stranger to the workflow: its task fails, and is tried again with what came meanwhile.
+        patch.setattr(desk, "TeamGone", RuntimeError)
+        async with asyncio.timeout(30):
+            while await _attempts(lead) < 3:  # the second follows at once, the third does not
+                await asyncio.sleep(0.05)
+        await lead.cancel()
+    assert (await asyncio.wait_for(lead.result(), 60)).status == "cancelled"
+
+
+async def _attempts(handle: WorkflowHandle[Any, Any]) -> int:
+    """At its workflow task."""
+    return (await handle.describe()).raw_description.pending_workflow_task.attempt
 
 
 async def test_a_signal_of_the_wrong_form_is_dropped(app: Application) -> None:
