@@ -1,6 +1,8 @@
 """Runs that a run starts for a part of its task, out of its own budget."""
 
+import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from temporalio import workflow
@@ -22,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from perdure.teams.contracts import RollCall
     from workflows import effects
+    from workflows.interruption import is_evicted
     from workflows.journal import Journal
     from workflows.outcome import Outcome
     from workflows.purse import Purse
@@ -75,7 +78,7 @@ class Delegation:
                 search_attributes=of_request(request),
                 static_summary=f"{arguments['agent']}: {arguments['task'][:90]}",
             )
-            result = await handle
+            result = await self._end_of(handle)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -88,6 +91,18 @@ class Delegation:
         if result.head is None:  # it has come to nothing that the store would know
             return Outcome.said(call, text, is_ok=is_ok)
         return Outcome.answered(call, handle.first_execution_run_id or "", text, is_ok=is_ok)
+
+    async def _end_of(self, handle: Handle) -> AgentResult:
+        # Cancelled from outside, like a stranger: a child that is cancelled when it has just been
+        # terminated is more than the SDK's state machine takes, and the run would be stuck.
+        try:
+            return await asyncio.shield(handle)
+        except asyncio.CancelledError as error:
+            if is_evicted(error):
+                raise
+            with suppress(FailureError):  # it has ended already
+                await workflow.get_external_workflow_handle(handle.id).cancel()
+            return await handle
 
     def _problem(self, call: Call) -> str | None:
         most = self._journal.plan.most_children

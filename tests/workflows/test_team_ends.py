@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus
 
 from perdure.store.family import Family
 from perdure.teams.orphans import cancel_orphans
 from perdure.testing.replies import call, calls, finish, say, slow
 from perdure.testing.script import ChatRequest
-from tests.workflows.conftest import Application, clinging
+from tests.workflows.conftest import Application, clinging, stumbles
 from tests.workflows.teams import (
     asked,
     assign,
@@ -226,16 +226,9 @@ async def test_a_cancel_that_comes_with_the_news_of_a_team_s_end(
     with monkeypatch.context() as patch:
         # A stranger to the workflow: its task fails, and is tried again with what came meanwhile.
         patch.setattr(desk, "TeamGone", RuntimeError)
-        async with asyncio.timeout(30):
-            while await _attempts(lead) < 3:  # the second follows at once, the third does not
-                await asyncio.sleep(0.05)
+        await stumbles(lead)
         await lead.cancel()
     assert (await asyncio.wait_for(lead.result(), 60)).status == "cancelled"
-
-
-async def _attempts(handle: WorkflowHandle[Any, Any]) -> int:
-    """At its workflow task."""
-    return (await handle.describe()).raw_description.pending_workflow_task.attempt
 
 
 async def test_a_signal_of_the_wrong_form_is_dropped(app: Application) -> None:
