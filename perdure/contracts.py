@@ -458,6 +458,8 @@ class Ask(Contract):
     arguments: dict[str, Any]
     read: int
     """The number of the last parcel that was shown to the model."""
+    spent: Spent
+    """By the run so far, with all below it."""
 
 
 class Delivery(Contract):

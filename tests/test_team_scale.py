@@ -29,6 +29,7 @@ from perdure.contracts import (
     Limits,
     Report,
     RunStatus,
+    Spent,
     Usage,
 )
 from perdure.hosting.server import TUNING, binary
@@ -253,6 +254,7 @@ def _ask(crew: Crew, member: str, tool: str, arguments: dict[str, Any]) -> None:
         call=f"call_{uuid4().hex[:24]}",
         arguments=arguments,
         read=1_000_000,
+        spent=Spent(),
     )
     answer(crew, ask, datetime.now(UTC))
 

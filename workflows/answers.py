@@ -27,6 +27,7 @@ def answer(crew: Crew, ask: Ask, now: datetime) -> None:
         return  # an ask that came twice; a run that was reset numbers its own anew
     crew.set(ask.member, asked=ask.number, execution=ask.execution)
     crew.mail[ask.member].read(ask.read)
+    crew.purse.draw(ask.run, ask.spent)
     try:
         reply = _Answering(crew, ask, now).reply()
     except LedgerError as error:

@@ -105,6 +105,7 @@ class Desk:
             call=call.id,
             arguments=call.arguments or {},
             read=self._journal.read,
+            spent=self._journal.spent,
         )
         self._awaited, self._reply = ask.number, None
         end = None if time is None else workflow.now() + time

@@ -156,6 +156,7 @@ def check(crew: Crew, present: Present, now: datetime) -> Report | None:
             result=present.result,
             read=0,  # unknown: what it has read all the same is not shown twice
         )
+    crew.purse.draw(present.workflow_id, present.spent)
     is_resting = crew.is_paused or not present.silent_seconds
     member = crew.set(
         member.name,

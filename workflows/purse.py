@@ -69,7 +69,7 @@ class Purse:
         self.started = started
         self.spent = spent
         self.reserved = dict(reserved or {})
-        """The shares of the runs that are open."""
+        """The shares of the open runs, each raised to what its run is known to have spent."""
 
     def left(self, now: datetime) -> Left:
         """What is neither spent nor reserved: a run that is open counts at its whole share.
@@ -103,6 +103,16 @@ class Purse:
     def reserve(self, run: str, share: Limits) -> None:
         self.reserved[run] = share
 
+    def draw(self, run: str, spent: Spent) -> None:
+        """An open run is known to have spent so much: a limit stops it only after a whole step."""
+        if share := self.reserved.get(run):
+            self.reserved[run] = Limits(
+                max_steps=_most(share.max_steps, spent.steps),
+                max_tokens=_most(share.max_tokens, spent.usage.tokens),
+                max_cost_usd=_most(share.max_cost_usd, spent.usage.cost_usd),
+                max_minutes=share.max_minutes,
+            )
+
     def settle(self, run: str, spent: Spent) -> bool:
         """Put back what the run has left of its share; False if it holds none: nothing is added.
 
@@ -116,6 +126,10 @@ class Purse:
 
 def _rest(limit: _Number | None, gone: _Number) -> _Number | None:
     return None if limit is None else round(max(limit - gone, 0), _DECIMALS)
+
+
+def _most(share: _Number | None, spent: _Number | None) -> _Number | None:
+    return share if share is None or spent is None else max(share, spent)
 
 
 def _least(left: _Number | None, own: _Number | None) -> _Number | None:

@@ -64,6 +64,15 @@ async def with_spending(state: TeamState, family: Family) -> TeamState:
     return state.model_copy(update={"members": members, "steps": total.steps, "usage": total.usage})
 
 
+async def with_record(result: AgentResult, store: Store, workflow_id: str) -> AgentResult:
+    """The result, with what the store has of a run that was cut short and could not say it."""
+    branch = (await Family(store).branches([workflow_id])).get(workflow_id)
+    if result.steps or branch is None:
+        return result
+    head, spent = result.head or branch.head, branch.spent
+    return result.model_copy(update={"head": head, "steps": spent.steps, "usage": spent.usage})
+
+
 async def run_with_files(store: Store, workflow_id: str) -> Run:
     """Whose files are meant: where each member of a team has its own, those of its lead.
 

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from perdure.connection import has_worker
 from perdure.console.display import got_by, print_result, say
 from perdure.console.follow import follow, patiently, runs_team
+from perdure.console.recorded import with_record
 from perdure.console.views import RunView, TeamView, count_of_files, screen, store_of
 from perdure.contracts import AgentResult, RunStatus
 from perdure.errors import ServerError
@@ -59,6 +60,8 @@ class Session:
             async with store_of(self._settings) as store:
                 result, view = await self._shown(store, run_id)
                 more = await view.more(self.client) if as_json else None
+                if store is not None:
+                    result = await with_record(result, store, run_id)
                 files = await count_of_files(store, run_id) if store else 0
         except asyncio.CancelledError:
             say(f"\nRun {run_id} is kept. `starter.py watch {run_id}` goes on with it.")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from perdure.console.recorded import recorded, with_spending
-from perdure.contracts import RunStatus, Usage
+from perdure.console.recorded import recorded, with_record, with_spending
+from perdure.contracts import AgentResult, RunStatus, Usage
 from perdure.store.family import Family
 from perdure.store.store import RunSummary, Store
 from perdure.store.tables import Run
@@ -95,3 +95,16 @@ async def test_a_run_that_has_ended_is_not_counted_twice(store: Store) -> None:
     await store.add(run, make_turn("t1", run_id=run.id))
     free = member("coder-1", workflow_id=run.workflow_id, settled=spent(3), spent=spent(3))
     assert (await with_spending(state(free), Family(store))).steps == 3
+
+
+async def test_what_was_cut_short_is_told_by_the_store(store: Store) -> None:
+    """Temporal only says that it ended; a result of the run's own stays as it is."""
+    run = run_of("coder-1")
+    below = _delegated("x", run)
+    await store.add(run, below, make_turn("t1", run_id=run.id), make_turn("t2", run_id=below.id))
+    lost = AgentResult.of_nothing(RunStatus.FAILED, "The run was terminated.")
+    seen = await with_record(lost, store, run.workflow_id)
+    assert (seen.status, seen.head, seen.steps) == (RunStatus.FAILED, "t1", 2)
+    assert await with_record(lost, store, "unknown") == lost
+    own = lost.model_copy(update={"steps": 1})
+    assert await with_record(own, store, run.workflow_id) == own

@@ -90,6 +90,7 @@ class Table:
                 call="call",
                 arguments=arguments,
                 read=read,
+                spent=Spent(),
             ),
             self.now,
         )

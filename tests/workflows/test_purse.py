@@ -145,6 +145,20 @@ def test_a_run_that_exceeds_its_share_leaves_less_and_never_a_debt() -> None:
     assert purse.spent == make_spent(8, 200, 1.5)
 
 
+def test_an_open_run_counts_at_what_it_is_known_to_have_spent_over_its_share() -> None:
+    """Below its share it counts at the share; settled, at what it spent in the end."""
+    purse = Purse(Limits(max_steps=10, max_tokens=100, max_cost_usd=1), START)
+    purse.reserve("a", Limits(max_steps=5, max_tokens=50, max_cost_usd=0.5))
+    purse.draw("a", make_spent(2, 90, None))
+    assert purse.left(START) == Left(steps=5, tokens=10, cost_usd=0.5, minutes=None)
+    purse.draw("a", make_spent(3, 200, 2.0))
+    assert purse.left(START) == Left(steps=5, tokens=0, cost_usd=0, minutes=None)
+    purse.settle("a", make_spent(4, 95, 0.75))
+    assert purse.left(START) == Left(steps=6, tokens=5, cost_usd=0.25, minutes=None)
+    purse.draw("a", make_spent(5, 99, 1.0))
+    assert purse.left(START) == Left(steps=6, tokens=5, cost_usd=0.25, minutes=None)
+
+
 @pytest.mark.parametrize(
     "limits",
     [

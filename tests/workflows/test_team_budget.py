@@ -154,6 +154,18 @@ async def test_a_small_purse_is_enough_for_the_lead(app: Application, steps: int
     assert (result.status, result.steps) == ("completed", 1)
 
 
+async def test_a_lead_that_has_spent_more_than_all_leaves_nothing_for_members(
+    app: Application,
+) -> None:
+    """No limit can stop a think under way; once it is known, no member is started on credit."""
+    app.model.follow({"the goal": [assign("a", "b"), say("Too dear.")], "do": [finish("ok")]})
+    result, final = await run(app, spec(limits=Limits(max_tokens=100)))
+    assert (result.status, result.answer) == ("out_of_budget", "Too dear.")
+    assert ended(final) == {"a": "failed", "b": "failed"}
+    assert "budget is used up" in ledger(final, "a").outcome
+    assert not asked(app, "do")
+
+
 async def test_what_a_member_delegates_is_spent_by_the_team(app: Application) -> None:
     """A member that delegates spends of its own share."""
     app.model.follow(

@@ -1,6 +1,6 @@
 """Messages in a team: to whom they can be sent, and that each is read once, in order, in time."""
 
-from perdure.contracts import Ask, Delivery, Message, Parcel, Report
+from perdure.contracts import Ask, Delivery, Message, Parcel, Report, Spent
 from perdure.testing.replies import call, calls, finish, slow
 from tests.workflows.conftest import Application
 from tests.workflows.teams import (
@@ -166,6 +166,7 @@ async def test_signals_that_come_twice_change_nothing(app: Application) -> None:
         call="c",
         arguments={"to": "chief", "text": "Hello."},
         read=0,
+        spent=Spent(),
     )
     await handle.signal(TeamWorkflow.ask, again)
     await handle.signal(TeamWorkflow.ask, again.model_copy(update={"run": "gone", "number": 9}))
