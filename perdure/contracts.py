@@ -458,7 +458,7 @@ class Ask(Contract):
     arguments: dict[str, Any]
     read: int
     """The number of the last parcel that was shown to the model."""
-    spent: Spent
+    spent: Spent = Spent()
     """By the run so far, with all below it."""
 
 

@@ -46,7 +46,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import effects
     from workflows.delegation import Delegation
     from workflows.desk import Desk, TeamGone, entry_of, report
-    from workflows.interruption import is_cancelled, is_evicted
+    from workflows.interruption import calm, is_cancelled, is_evicted
     from workflows.journal import Journal
     from workflows.limits import out_of_time, reached
     from workflows.lodging import Guest, Lodging, lodge, nobody_serves
@@ -203,7 +203,14 @@ class AgentWorkflow:
 
     async def _observe(self, journal: Journal) -> None:
         """Wait while paused, take in the messages, shed a history that has grown long."""
+        assert self._lodging is not None
+        # A sandbox that is being opened would be lost; a run that waits for it goes on later.
+        is_long = workflow.info().is_continue_as_new_suggested() and not self._lodging.is_opening
+        if is_long:
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            await calm()
         if self._paused:
+            is_long = False  # a cancel may come with what ends the pause
             self._stand(RunStatus.PAUSED, "paused")
             await self._until(
                 lambda: not self._paused or bool(self._dismissal),
@@ -211,17 +218,14 @@ class AgentWorkflow:
                 "paused",
             )
             self._stand(RunStatus.RUNNING, "resumed")
-        if workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(workflow.all_handlers_finished)
         if self._dismissal:
             return  # a run that continues as new would not know of it
         journal.entries += self._inbox
         self._inbox.clear()
         if self._desk is not None:
             journal.received = self._desk.received
-        if workflow.info().is_continue_as_new_suggested():
+        if is_long:
             assert self._request is not None
-            assert self._lodging is not None
             progress = journal.carried(self._lodging.at)
             carried = {"task": journal.plan.task_preview, "progress": progress}
             workflow.continue_as_new(self._request.model_copy(update=carried))
@@ -363,8 +367,8 @@ class AgentWorkflow:
             try:
                 seen = await effects.act(request, call.summary, self._time_left(journal))
             except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
+                if is_cancelled():
+                    raise  # or it would be tried elsewhere
                 if not nobody_serves(error):
                     text = f"The outcome is unknown: {_sentence(error)}"
                     return Outcome.said(call, text, is_ok=False)
@@ -421,6 +425,8 @@ class AgentWorkflow:
         journal = self._journal = _fresh(request, plan)
         self._furnish(request, journal)
         assert self._lodging is not None
+        if is_cancelled():
+            raise asyncio.CancelledError  # it was recorded all the same
         self._upsert()
         if request.workspace is not None:
             # First, so that a folder that is not there costs nothing.

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from perdure.teams.contracts import RollCall
     from workflows import effects
-    from workflows.interruption import is_evicted
+    from workflows.interruption import is_cancelled, settled
     from workflows.journal import Journal
     from workflows.outcome import Outcome
     from workflows.purse import Purse
@@ -70,15 +70,21 @@ class Delegation:
         arguments = call.arguments or {}
         request = self._wanted(call)
         try:
-            handle: Handle = await workflow.start_child_workflow(
-                self._child,
-                request,
-                id=id,
-                parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                search_attributes=of_request(request),
-                static_summary=f"{arguments['agent']}: {arguments['task'][:90]}",
+            starting = asyncio.create_task(
+                workflow.start_child_workflow(
+                    self._child,
+                    request,
+                    id=id,
+                    parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+                    search_attributes=of_request(request),
+                    static_summary=f"{arguments['agent']}: {arguments['task'][:90]}",
+                )
             )
-            result = await self._end_of(handle)
+            await settled(starting)
+            handle: Handle = await starting
+            if is_cancelled() or not await settled(handle):
+                await _cancel(handle)
+            result = await handle
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise
@@ -91,18 +97,6 @@ class Delegation:
         if result.head is None:  # it has come to nothing that the store would know
             return Outcome.said(call, text, is_ok=is_ok)
         return Outcome.answered(call, handle.first_execution_run_id or "", text, is_ok=is_ok)
-
-    async def _end_of(self, handle: Handle) -> AgentResult:
-        # Cancelled from outside, like a stranger: a child that is cancelled when it has just been
-        # terminated is more than the SDK's state machine takes, and the run would be stuck.
-        try:
-            return await asyncio.shield(handle)
-        except asyncio.CancelledError as error:
-            if is_evicted(error):
-                raise
-            with suppress(FailureError):  # it has ended already
-                await workflow.get_external_workflow_handle(handle.id).cancel()
-            return await handle
 
     def _problem(self, call: Call) -> str | None:
         most = self._journal.plan.most_children
@@ -138,7 +132,15 @@ class Delegation:
     async def _lost(self, call: Call, id: str, error: FailureError) -> Outcome:
         """A child that could not begin, or ended without a result: what it spent is spent."""
         cause = error.cause if isinstance(error, ChildWorkflowError) else None
-        for each in (await effects.call_roll(RollCall(workflow_ids=(id,)))).present:
+        calling = asyncio.create_task(effects.call_roll(RollCall(workflow_ids=(id,))))
+        await settled(calling)  # what the child spent counts, also when the run is cancelled now
+        for each in (await calling).present:
             self._journal.below += each.spent
         why = cause.message if isinstance(cause, FailureError) else error.message
         return Outcome.said(call, f"{id} ended without a result: {why}", is_ok=False)
+
+
+async def _cancel(child: Handle) -> None:
+    """Like a stranger's: the SDK takes no cancel of a child that has just been terminated."""
+    with suppress(FailureError):  # it has ended already
+        await workflow.get_external_workflow_handle(child.id).cancel()

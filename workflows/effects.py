@@ -1,6 +1,7 @@
 """The effects that workflows ask for: each activity with its queue, time-outs and retries."""
 
 from datetime import timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -26,6 +27,9 @@ with workflow.unsafe.imports_passed_through():
         ThinkInput,
     )
     from perdure.teams.contracts import OpenTeam, Roll, RollCall, TeamPlan
+    from workflows.interruption import settled
+
+T = TypeVar("T")
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=5)
 """A lost worker is noticed after this; activities heartbeat every second."""
@@ -40,14 +44,16 @@ RETRY = RetryPolicy(maximum_interval=timedelta(minutes=1))
 
 
 async def open_run(opening: OpenRun) -> RunPlan:
-    return await workflow.execute_activity_method(
+    handle = workflow.start_activity_method(
         Runs.open_run,
         opening,
         start_to_close_timeout=BOOKKEEPING,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="open the run",
     )
+    return await _outcome(handle)
 
 
 async def open_sandbox(opening: OpenSandbox, time_left: timedelta | None) -> Place:
@@ -78,7 +84,7 @@ async def close_sandbox(closing: CloseSandbox) -> None:
 
 
 async def think(request: ThinkInput, step: int, time_left: timedelta | None) -> Decision:
-    return await workflow.execute_activity_method(
+    handle = workflow.start_activity_method(
         Think.think,
         request,
         task_queue=THINK_QUEUE,
@@ -90,10 +96,11 @@ async def think(request: ThinkInput, step: int, time_left: timedelta | None) -> 
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="think: last words" if request.closing else f"think: step {step}",
     )
+    return await _outcome(handle)
 
 
 async def act(request: ActInput, summary: str, time_left: timedelta | None) -> Observation:
-    return await workflow.execute_activity_method(
+    handle = workflow.start_activity_method(
         Act.act,
         request,
         task_queue=request.place.queue,
@@ -106,17 +113,20 @@ async def act(request: ActInput, summary: str, time_left: timedelta | None) -> O
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"act {summary}",
     )
+    return await _outcome(handle)
 
 
 async def open_team(opening: OpenTeam) -> TeamPlan:
-    return await workflow.execute_activity_method(
+    handle = workflow.start_activity_method(
         TeamRuns.open_team,
         opening,
         start_to_close_timeout=BOOKKEEPING,
         heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary="open the team",
     )
+    return await _outcome(handle)
 
 
 async def call_roll(call: RollCall) -> Roll:
@@ -139,3 +149,11 @@ async def close_run(closing: CloseRun) -> None:
         retry_policy=RETRY,
         summary=f"close the run: {closing.result.status}",
     )
+
+
+async def _outcome(handle: workflow.ActivityHandle[T]) -> T:
+    """Of an effect that counts once it is done; cancelled with the workflow, it ends first."""
+    if not await settled(handle):
+        handle.cancel()
+        await workflow.wait([handle])
+    return handle.result()

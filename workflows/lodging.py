@@ -10,6 +10,7 @@ from temporalio.exceptions import TimeoutError as TimedOut
 with workflow.unsafe.imports_passed_through():
     from perdure.contracts import AgentRequest, CloseSandbox, OpenSandbox, Place, RunPlan
     from workflows import effects
+    from workflows.interruption import arrivals
 
 _MOVED = "Moved"
 """The type of the failure of a call in a place that a later one has replaced."""
@@ -31,13 +32,16 @@ class Lodging:
         self.at = place
         """Where it is, once it is open."""
         self._left: Place | None = None
-        self._opening: asyncio.Task[Place] | None = None
+        self._opening: asyncio.Task[None] | None = None
+
+    @property
+    def is_opening(self) -> bool:
+        return self._opening is not None and not self._opening.done()
 
     def prepare(self, time_left: timedelta | None) -> None:
         """Begin to open the sandbox, so that it is there when the first think has ended."""
         if self._opening is None and self.at is None:
-            opening = effects.open_sandbox(self._wanted(), time_left)
-            self._opening = asyncio.create_task(opening)
+            self._opening = asyncio.create_task(self._open(time_left))
 
     async def place(self, time_left: timedelta | None) -> Place:
         """Where to send the next call; calls that ask at once open one sandbox."""
@@ -45,7 +49,7 @@ class Lodging:
         if (opening := self._opening) is not None:
             # Not awaited itself: one that is cancelled and opens all the same would hide it.
             await workflow.wait([opening])
-            self.at = opening.result()
+            opening.result()
             self._opening = None
         assert self.at is not None
         return self.at
@@ -55,24 +59,25 @@ class Lodging:
         if self.at == place:
             self.at, self._left = None, place
 
-    def give_up(self) -> None:
-        """Open it no more, if it is being opened."""
-        if self._opening is not None:
-            self._opening.cancel()
+    async def give_up(self) -> None:
+        """Open it no more, if it is being opened; it may be open all the same."""
+        if (opening := self._opening) is not None:
+            await arrivals()
+            opening.cancel()
+            await workflow.wait([opening])
 
     async def close(self, head: str | None) -> None:
         """Leave nothing behind; what cannot be reached is left to its machine's reaper."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await workflow.wait([self._opening])
-            if not self._opening.cancelled() and self._opening.exception() is None:
-                self.at = self._opening.result()
+        await self.give_up()
         if self.at is None:
             return
         try:
             await effects.close_sandbox(CloseSandbox(run=self._run, place=self.at, head=head))
         except ActivityError as error:
             workflow.logger.warning("The sandbox is left to its machine: %s", error.cause)
+
+    async def _open(self, time_left: timedelta | None) -> None:
+        self.at = await effects.open_sandbox(self._wanted(), time_left)
 
     def _wanted(self) -> OpenSandbox:
         return OpenSandbox(
@@ -91,6 +96,7 @@ class Guest:
         self.owner: str | None = owner
         self.at: Place | None = None
         """Nothing to carry: the run's seat says where it is."""
+        self.is_opening = False
         self._place = place
 
     def prepare(self, time_left: timedelta | None) -> None:

@@ -49,7 +49,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.answers import answer, answer_waiting
     from workflows.crew import Crew
     from workflows.endings import check, take
-    from workflows.interruption import is_evicted
+    from workflows.interruption import calm, is_cancelled, is_evicted
     from workflows.lodging import Lodging, lost
     from workflows.report import team_found_by, team_markdown
     from workflows.staffing import Start, starts
@@ -193,11 +193,11 @@ class TeamWorkflow:
             await asyncio.shield(acting)
         except asyncio.CancelledError:
             if self._lodging is not None:
-                self._lodging.give_up()  # or it would be waited for
+                await self._lodging.give_up()  # or it would be waited for
             await acting  # what has begun is known before the team is dismissed
             raise
         self._show(crew)
-        self._continue_as_new(crew)
+        await self._continue_as_new(crew)
         await workflow.wait_condition(
             lambda: bool(self._signals) or self._is_touched or self._is_roll_due
         )
@@ -302,6 +302,8 @@ class TeamWorkflow:
                 run=info.first_execution_run_id, workflow_id=info.workflow_id, request=request
             )
             plan = await effects.open_team(opening)
+            if is_cancelled():
+                raise asyncio.CancelledError  # it was recorded all the same
             crew = Crew(info.workflow_id, plan, workflow.now(), None)
             crew.set(crew.lead, head=request.head)
             self._furnish(plan, request)
@@ -334,6 +336,7 @@ class TeamWorkflow:
                 await effects.close_run(CloseRun(run=run, result=result))
             return result
         crew.dismiss("The team ends." if result.status != RunStatus.CANCELLED else result.reason)
+        self._is_roll_due = True  # a cancel may have come before some of them had begun
         while crew.at_work:
             await self._turn(crew)
         head = crew.members[crew.lead].head
@@ -399,10 +402,11 @@ class TeamWorkflow:
             crew.mail[member.name].put(Parcel(kind="pause" if is_paused else "resume"))
         self._is_touched = True
 
-    def _continue_as_new(self, crew: Crew) -> None:
+    async def _continue_as_new(self, crew: Crew) -> None:
         """Nothing is under way here, and every signal that has come is taken in."""
-        if not workflow.info().is_continue_as_new_suggested():
+        if not workflow.info().is_continue_as_new_suggested() or crew.is_ending:
             return
+        await calm()
         if self._signals:  # under load there are always some
             self._hear(crew)
             self._is_touched = True  # what follows from them is still to be done

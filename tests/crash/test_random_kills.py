@@ -31,10 +31,12 @@ async def _run(address: str, home: Path, number: int, seed: int) -> Verdict:
         trial.reply_seconds, trial.tool_seconds = 0.03, 0.03
         await trial.start()
         over = asyncio.Event()
-        telling = asyncio.create_task(trial.tell_at_random(moment, over))
-        await _kill_at_random(trial, moment)
-        over.set()
-        sent = await telling
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(trial.tell_at_random(moment, over))
+            await _kill_at_random(trial, moment)
+            over.set()
+        sent = telling.result()
+        await trial.next_request()  # every kill may have come before the first one
         trial.steps = trial.model.requests[-1].place + 3
         verdict = await judge(trial, await trial.result())
         assert trial.kills == KILLS

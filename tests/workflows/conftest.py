@@ -154,13 +154,6 @@ def app(application: Application) -> Application:
     return application
 
 
-async def stumbles(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait until its workflow task has failed twice; the third comes in 10 s, with what is new."""
-    async with asyncio.timeout(60):
-        while (await handle.describe()).raw_description.pending_workflow_task.attempt < 3:
-            await asyncio.sleep(0.05)
-
-
 def _models(home: Path) -> Path:
     """A models.toml with a model that speaks in JSON steps, and one that costs."""
     file = home / "models.toml"

@@ -9,8 +9,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from perdure.contracts import AgentResult, AgentSpec, Limits, RunStatus
 from perdure.store.family import Family
 from perdure.testing.replies import call, calls, finish, say, status
-from tests.workflows.conftest import Application, clinging, stumbles
-from workflows import delegation
+from tests.workflows.conftest import Application, clinging
 from workflows.agent import AgentWorkflow
 
 BOSS = AgentSpec(name="boss", tools=("delegate", "list_files", "linger"))
@@ -212,22 +211,6 @@ async def test_a_child_that_was_terminated_is_told_as_lost(app: Application) -> 
     result = await handle.result()
     assert (result.status, result.steps) == ("completed", 4)
     assert "ended without a result" in told(app, "main")[0]
-
-
-async def test_a_cancel_that_comes_with_the_news_of_a_child_s_termination(
-    app: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In one workflow task: the SDK would wedge a run that cancels a child which is terminated."""
-    app.model.follow({"main": [delegate("a part")], "a part": [call("linger", seconds=30)]})
-    handle = await app.start("main", agent=BOSS)
-    while app.model.served("a part") < 1:
-        await asyncio.sleep(0.05)
-    with monkeypatch.context() as patch:
-        patch.setattr(delegation, "is_cancelled_exception", None)  # so that the news is too much
-        await app.client.get_workflow_handle(f"{handle.id}.1").terminate()
-        await stumbles(handle)
-        await handle.cancel()
-    assert (await asyncio.wait_for(handle.result(), 60)).status == "cancelled"
 
 
 async def test_an_agent_without_a_model_of_its_own_takes_its_parent_s(app: Application) -> None:

@@ -120,7 +120,9 @@ async def test_a_paused_team_stays_paused(hasty: Application) -> None:
     for n in range(12):
         told = Message(text=f"told {n}.")
         await execute_update(app.client, handle.id, TeamWorkflow.tell, told)
-    assert await is_continued(app, handle.id)
+    async with asyncio.timeout(30):
+        while not await is_continued(app, handle.id):
+            await asyncio.sleep(0.05)
     assert (await state(handle)).status == "paused"
     await execute_update(app.client, handle.id, TeamWorkflow.resume)
     assert (await asyncio.wait_for(handle.result(), 30)).answer == "ok"

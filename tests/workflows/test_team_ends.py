@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
@@ -14,7 +13,7 @@ from perdure.store.family import Family
 from perdure.teams.orphans import cancel_orphans
 from perdure.testing.replies import call, calls, finish, say, slow
 from perdure.testing.script import ChatRequest
-from tests.workflows.conftest import Application, clinging, stumbles
+from tests.workflows.conftest import Application, clinging
 from tests.workflows.teams import (
     asked,
     assign,
@@ -29,7 +28,6 @@ from tests.workflows.teams import (
     until,
     wait,
 )
-from workflows import desk
 from workflows.agent import AgentWorkflow
 from workflows.team import TeamWorkflow
 
@@ -212,23 +210,6 @@ async def test_members_of_a_terminated_team_are_cancelled(app: Application) -> N
         member = app.client.get_workflow_handle_for(AgentWorkflow.run, id)
         assert (await member.result()).status == "cancelled"
     assert (await alone.result()).status == "completed"
-
-
-async def test_a_cancel_that_comes_with_the_news_of_a_team_s_end(
-    app: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In one workflow task: the SDK would wedge a run that cancels a signal which has failed."""
-    app.model.follow({"the goal": [slow(1, wait())]})
-    handle = await start(app)
-    await until(lambda: len(asked(app, "the goal")) == 1)
-    await handle.terminate()
-    lead = app.client.get_workflow_handle_for(AgentWorkflow.run, f"{handle.id}.chief.1")
-    with monkeypatch.context() as patch:
-        # A stranger to the workflow: its task fails, and is tried again with what came meanwhile.
-        patch.setattr(desk, "TeamGone", RuntimeError)
-        await stumbles(lead)
-        await lead.cancel()
-    assert (await asyncio.wait_for(lead.result(), 60)).status == "cancelled"
 
 
 async def test_a_signal_of_the_wrong_form_is_dropped(app: Application) -> None:

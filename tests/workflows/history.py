@@ -1,0 +1,182 @@
+"""Histories made by hand: what Temporal tells a workflow, with news that come at once.
+
+A workflow task brings all that has happened since the last one. Which events share one is chance
+on a server, and is written down here; a replay then shows what the workflow makes of it.
+"""
+
+from typing import Any
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+
+from workflows.agent import AgentWorkflow
+from workflows.guard import OneObject
+from workflows.team import TeamWorkflow
+
+RUN = "11111111-1111-1111-1111-111111111111"
+_QUEUE = "queue"
+_FLAGS = (1,)
+"""As a worker of today notes: it raises the cancel where an activity has ended as well."""
+_CHILDS_RUN = "22222222-2222-2222-2222-222222222222"
+
+
+class History:
+    """Each method adds the event that it is called after; most return its id."""
+
+    def __init__(self, workflow: str, request: Any, workflow_id: str) -> None:
+        self._id = workflow_id
+        self._events: list[HistoryEvent] = []
+        started = self._add("WORKFLOW_EXECUTION_STARTED")
+        started.workflow_type.name = workflow
+        started.task_queue.name = _QUEUE
+        started.input.CopyFrom(_payloads(request))
+        started.original_execution_run_id = started.first_execution_run_id = RUN
+        started.workflow_id = workflow_id
+        started.attempt = 1
+
+    @property
+    def _last(self) -> int:
+        return len(self._events)
+
+    def _add(self, kind: str) -> Any:
+        """The attributes of the new event."""
+        event = HistoryEvent(event_id=self._last + 1)
+        event.event_type = EventType.Value(f"EVENT_TYPE_{kind}")
+        event.event_time.seconds = 1_700_000_000 + self._last
+        self._events.append(event)
+        attributes = getattr(event, f"{kind.lower()}_event_attributes")
+        attributes.SetInParent()
+        return attributes
+
+    def _count(self, kind: str) -> int:
+        return sum(
+            each.event_type == EventType.Value(f"EVENT_TYPE_{kind}") for each in self._events
+        )
+
+    def task(self, *, is_long: bool = False, is_last: bool = False) -> None:
+        """A workflow task with the news since the last one; what follows are its commands."""
+        self._add("WORKFLOW_TASK_SCHEDULED").task_queue.name = _QUEUE
+        scheduled = self._last
+        started = self._add("WORKFLOW_TASK_STARTED")
+        started.scheduled_event_id = scheduled
+        started.suggest_continue_as_new = is_long
+        if not is_last:
+            completed = self._add("WORKFLOW_TASK_COMPLETED")
+            completed.scheduled_event_id, completed.started_event_id = scheduled, self._last - 1
+            completed.sdk_metadata.lang_used_flags.extend(_FLAGS)
+
+    # Commands
+
+    def asked(self, activity: str, queue: str = _QUEUE) -> int:
+        scheduled = self._add("ACTIVITY_TASK_SCHEDULED")
+        scheduled.activity_id = str(self._count("ACTIVITY_TASK_SCHEDULED"))
+        scheduled.activity_type.name = activity
+        scheduled.task_queue.name = queue
+        return self._last
+
+    def upserted(self) -> None:
+        self._add("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES")
+
+    def slept(self) -> int:
+        started = self._add("TIMER_STARTED")
+        started.timer_id = str(self._count("TIMER_STARTED"))
+        return self._last
+
+    def delegated(self, child: str) -> int:
+        initiated = self._add("START_CHILD_WORKFLOW_EXECUTION_INITIATED")
+        initiated.workflow_id = child
+        initiated.workflow_type.name = "AgentWorkflow"
+        return self._last
+
+    def cancelled_another(self, workflow_id: str) -> int:
+        initiated = self._add("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED")
+        initiated.workflow_execution.workflow_id = workflow_id
+        return self._last
+
+    def signalled_another(self, workflow_id: str, signal: str) -> int:
+        initiated = self._add("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED")
+        initiated.workflow_execution.workflow_id = workflow_id
+        initiated.signal_name = signal
+        return self._last
+
+    # News
+
+    def done(self, asked: int, result: Any = None) -> None:
+        self._add("ACTIVITY_TASK_STARTED").scheduled_event_id = asked
+        completed = self._add("ACTIVITY_TASK_COMPLETED")
+        completed.scheduled_event_id, completed.started_event_id = asked, self._last - 1
+        if result is not None:
+            completed.result.CopyFrom(_payloads(result))
+
+    def stopped(self, asked: int) -> None:
+        """The effect has ended as it was asked to."""
+        self._add("ACTIVITY_TASK_CANCELED").scheduled_event_id = asked
+
+    def cancel_requested(self, asked: int) -> None:
+        """Of an effect: a command."""
+        self._add("ACTIVITY_TASK_CANCEL_REQUESTED").scheduled_event_id = asked
+
+    def fired(self, slept: int) -> None:
+        fired = self._add("TIMER_FIRED")
+        fired.started_event_id = slept
+        fired.timer_id = self._events[slept - 1].timer_started_event_attributes.timer_id
+
+    def woken(self, slept: int) -> None:
+        """The timer is needed no more: a command."""
+        cancelled = self._add("TIMER_CANCELED")
+        cancelled.started_event_id = slept
+        cancelled.timer_id = self._events[slept - 1].timer_started_event_attributes.timer_id
+
+    def signalled(self, name: str, argument: Any) -> None:
+        signalled = self._add("WORKFLOW_EXECUTION_SIGNALED")
+        signalled.signal_name = name
+        signalled.input.CopyFrom(_payloads(argument))
+
+    def cancelled(self) -> None:
+        """By somebody outside."""
+        self._add("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
+
+    def child(self, delegated: int, news: str, result: Any = None) -> None:
+        """`news`: `STARTED`, `COMPLETED` or `TERMINATED`."""
+        told = self._add(f"CHILD_WORKFLOW_EXECUTION_{news}")
+        began = self._events[
+            delegated - 1
+        ].start_child_workflow_execution_initiated_event_attributes
+        told.initiated_event_id = delegated
+        told.workflow_execution.workflow_id = began.workflow_id
+        told.workflow_execution.run_id = _CHILDS_RUN
+        told.workflow_type.name = "AgentWorkflow"
+        if result is not None:
+            told.result.CopyFrom(_payloads(result))
+
+    def reached(self, initiated: int) -> None:
+        """The other workflow is asked to cancel."""
+        self._add("EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED").initiated_event_id = initiated
+
+    def missed(self, initiated: int) -> None:
+        """The other workflow was not there to be cancelled."""
+        failed = self._add("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED")
+        failed.initiated_event_id, failed.cause = initiated, 1
+
+    def unheard(self, initiated: int) -> None:
+        """The other workflow was not there to be signalled."""
+        failed = self._add("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED")
+        failed.initiated_event_id, failed.cause = initiated, 1
+
+    async def replay(self) -> None:
+        """Raises what keeps the workflow from taking this course."""
+        replayer = Replayer(
+            workflows=[AgentWorkflow, TeamWorkflow],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            interceptors=[OneObject()],
+            data_converter=pydantic_data_converter,
+        )
+        await replayer.replay_workflow(WorkflowHistory(self._id, self._events))
+
+
+def _payloads(value: Any) -> Payloads:
+    return Payloads(payloads=pydantic_data_converter.payload_converter.to_payloads([value]))

@@ -1,0 +1,429 @@
+"""A cancel that comes in the very workflow task that brings other news.
+
+On a server that is chance, though not a rare one where workers have been away for a moment. Some
+of these wedged a run for ever, since the SDK's state machines know no such transition; others lost
+what had been paid for, or the cancel itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from temporalio import workflow
+
+from perdure.contracts import (
+    AgentRequest,
+    AgentResult,
+    Ask,
+    Call,
+    Decision,
+    Delivery,
+    Entry,
+    Limits,
+    Observation,
+    Origin,
+    Parcel,
+    Place,
+    Report,
+    RunPlan,
+    RunStatus,
+    Seat,
+    Spent,
+    Usage,
+)
+from perdure.teams.contracts import (
+    MemberPlan,
+    Present,
+    Roll,
+    Supervision,
+    TeamPlan,
+    TeamRequest,
+)
+from tests.workflows.history import RUN, History
+from workflows.agent import AgentWorkflow
+from workflows.team import TeamWorkflow
+
+PLACE = Place(queue="act@machine", kind="docker", name=RUN)
+PLAN = RunPlan(
+    run=RUN,
+    agent="agent",
+    model="model",
+    limits=Limits(max_steps=50),
+    task=Entry(kind="task", id="task"),
+    task_preview="task",
+    most_children=3,
+    delegates=True,
+)
+LEAD = MemberPlan(name="lead", kind="lead", model="model", limits=Limits(max_steps=20))
+TEAM = TeamPlan(
+    run=RUN,
+    team="team",
+    goal="goal",
+    lead=LEAD,
+    members=(MemberPlan(name="coder", kind="coder", model="model", limits=Limits(max_steps=20)),),
+    limits=Limits(max_steps=100),
+    lead_share=0.5,
+    supervision=Supervision(),
+    shared_workspace=False,
+    executes=True,
+)
+MESSAGE = Delivery(first=1, parcels=(Parcel(kind="message", text="Hello.", key="k"),))
+CHILDS = AgentResult(
+    status=RunStatus.CANCELLED, answer="", head="h", steps=7, usage=Usage(input_tokens=5)
+)
+GONE = Roll(
+    present=(
+        Present(
+            workflow_id="team.coder.1.1",
+            run=None,
+            is_over=True,
+            result=None,
+            spent=Spent(steps=7),
+            silent_seconds=0,
+        ),
+    )
+)
+Ended = list[tuple[Any, AgentResult]]
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Ended:
+    """The workflows that came to an end, with their results."""
+    found: Ended = []
+    for kind in (AgentWorkflow, TeamWorkflow):
+        monkeypatch.setattr(kind, "_end", _noting(kind._end, found))  # noqa: SLF001
+    return found
+
+
+def _noting(end: Callable[..., AgentResult], found: Ended) -> Callable[..., AgentResult]:
+    def noted(self: Any, *arguments: Any, **named: Any) -> AgentResult:
+        result = end(self, *arguments, **named)
+        found.append((self, result))
+        return result
+
+    return noted
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What workflows continued as new with."""
+    found: list[Any] = []
+    renew = workflow.continue_as_new
+
+    def noted(request: Any) -> None:
+        found.append(request)
+        renew(request)
+
+    monkeypatch.setattr(workflow, "continue_as_new", noted)
+    return found
+
+
+def decision(tool: str, **arguments: Any) -> Decision:
+    call = Call(id="call", tool=tool, summary=tool, arguments=arguments)
+    return Decision(head="turn", thought="x", calls=(call,), usage=Usage(input_tokens=1000))
+
+
+def thinking(plan: RunPlan = PLAN) -> tuple[History, int]:
+    """A member's run in its first think."""
+    seat = Seat(member="coder", kind="coder", task="a")
+    origin = Origin(parent="team", depth=1, seat=seat)
+    history = History("AgentWorkflow", AgentRequest(task="task", origin=origin), "team.coder.1")
+    history.task()
+    history.done(history.asked("open_run"), plan)
+    history.task()
+    history.upserted()
+    return history, history.asked("think")
+
+
+def decided(made: Decision) -> History:
+    """A member's run that has made its first decision; what it does about it follows."""
+    history, think = thinking()
+    history.done(think, made)
+    history.task()
+    return history
+
+
+def waiting() -> tuple[History, int]:
+    """A member's run that waits, and its timer."""
+    history = decided(decision("wait", seconds=60))
+    history.upserted()
+    return history, history.slept()
+
+
+def delegating() -> tuple[History, int]:
+    history = decided(decision("delegate", agent="agent", task="a part"))
+    return history, history.delegated("team.coder.1.1")
+
+
+def leading(plan: TeamPlan = TEAM) -> History:
+    """A team that is about to start its lead."""
+    history = History("TeamWorkflow", TeamRequest(goal="goal", team="team"), "team")
+    history.task()
+    history.done(history.asked("open_team"), plan)
+    history.task()
+    history.upserted()
+    history.slept()
+    return history
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_think_that_ended_counts(ended: Ended, is_cancelled_first: bool) -> None:
+    """It is stored and paid for: the result and the head tell of it."""
+    history, think = thinking()
+    _both(is_cancelled_first, history, lambda: history.done(think, decision("wait", seconds=1)))
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    ((_, result),) = ended
+    assert (result.status, result.head, result.steps) == ("cancelled", "turn", 1)
+    assert result.usage.tokens == 1000
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_call_that_ended_is_kept(ended: Ended, is_cancelled_first: bool) -> None:
+    """Its result is among what the next run of the member is shown first."""
+    history = decided(decision("write_file"))
+    history.done(history.asked("open_sandbox"), PLACE)
+    history.task()
+    act = history.asked("act", PLACE.queue)
+    seen = Observation(result="its result", status="ok", preview="", digest="")
+    _both(is_cancelled_first, history, lambda: history.done(act, seen))
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    history.asked("close_sandbox", PLACE.queue)
+    await history.replay()
+    ((run, result),) = ended
+    assert result.status == "cancelled"
+    assert [each.id for each in run._journal.entries] == ["its result"]  # noqa: SLF001
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_signal_that_fails(ended: Ended, is_cancelled_first: bool) -> None:
+    """The team has ended too: nothing of the run's call is left to be cancelled."""
+    history = decided(decision("send_message", to="lead", text="Hello."))
+    ask = history.signalled_another("team", "ask")
+    _both(is_cancelled_first, history, lambda: history.unheard(ask))
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_a_child_that_was_terminated(
+    ended: Ended, is_cancelled_first: bool, is_begun: bool
+) -> None:
+    """What it spent is asked for, and counts."""
+    history, child = delegating()
+    history.child(child, "STARTED")
+    if is_begun:
+        history.task()
+    _both(is_cancelled_first, history, lambda: history.child(child, "TERMINATED"))
+    history.task()
+    if not is_begun:
+        history.missed(history.cancelled_another("team.coder.1.1"))
+        history.task()
+    history.done(history.asked("call_roll"), GONE)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+
+
+async def test_a_cancel_while_it_is_found_out_what_a_lost_child_has_spent(ended: Ended) -> None:
+    """The answer is waited for."""
+    history, child = delegating()
+    history.child(child, "STARTED")
+    history.task()
+    history.child(child, "TERMINATED")
+    history.task()
+    roll = history.asked("call_roll")
+    history.cancelled()
+    history.task()
+    history.done(roll, GONE)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_child_that_begins(ended: Ended, is_cancelled_first: bool) -> None:
+    """It is cancelled, and its parent ends after it, with what it spent."""
+    history, child = delegating()
+    _both(is_cancelled_first, history, lambda: history.child(child, "STARTED"))
+    history.task()
+    history.reached(history.cancelled_another("team.coder.1.1"))
+    history.task()
+    history.child(child, "COMPLETED", CHILDS)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+
+
+async def test_a_cancel_before_a_child_has_begun(ended: Ended) -> None:
+    """Its start is waited for: it cannot be cancelled before."""
+    history, child = delegating()
+    history.cancelled()
+    history.task()
+    history.child(child, "STARTED")
+    history.task()
+    history.reached(history.cancelled_another("team.coder.1.1"))
+    history.child(child, "COMPLETED", CHILDS)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_message_to_a_run_that_is_about_to_continue_as_new(
+    ended: Ended, carried: list[Any], is_cancelled_first: bool
+) -> None:
+    """Signals are taken in first: the run must not be gone when the cancel is."""
+    history, timer = waiting()
+    _both(is_cancelled_first, history, lambda: history.signalled("deliver", MESSAGE))
+    history.task(is_long=True)
+    history.woken(timer)
+    history.upserted()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert not carried
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_an_ask_to_a_team_that_is_about_to_continue_as_new(
+    carried: list[Any], is_cancelled_first: bool
+) -> None:
+    """The team cancels its members, and ends after them."""
+    history = leading()
+    lead = history.delegated("team.lead.1")
+    history.child(lead, "STARTED")
+    history.task()
+    ask = Ask(
+        member="nobody",
+        run="run",
+        execution="execution",
+        number=1,
+        tool="send_message",
+        turn="",
+        call="",
+        arguments={},
+        read=0,
+    )
+    _both(is_cancelled_first, history, lambda: history.signalled("ask", ask))
+    history.task(is_long=True)
+    history.reached(history.cancelled_another("team.lead.1"))
+    history.task(is_last=True)
+    await history.replay()
+    assert not carried
+
+
+@pytest.mark.parametrize("is_cancelled_first", [True, False])
+async def test_a_workspace_that_has_opened_is_closed(
+    ended: Ended, is_cancelled_first: bool
+) -> None:
+    """When the lead, which was about to begin, has ended."""
+    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
+    opening = history.asked("open_sandbox")
+    _both(is_cancelled_first, history, lambda: history.done(opening, PLACE))
+    history.task()
+    lead = history.delegated("team.lead.1")
+    history.child(lead, "STARTED")
+    history.task()
+    history.reached(history.cancelled_another("team.lead.1"))
+    report = Report(member="lead", workflow_id="team.lead.1", run="r", result=CHILDS, read=0)
+    history.signalled("report", report)
+    history.task()
+    history.upserted()
+    history.upserted()
+    history.done(history.asked("close_sandbox", PLACE.queue))
+    history.task()
+    history.asked("close_run")
+    await history.replay()
+    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 7)]
+
+
+async def test_members_that_never_began_are_not_waited_for(ended: Ended) -> None:
+    """A roll call finds out at once that there are none."""
+    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
+    opening = history.asked("open_sandbox")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(opening)
+    history.stopped(opening)
+    history.task()
+    history.missed(history.cancelled_another("team.lead.1"))
+    history.task()
+    history.upserted()
+    nobody = Present(
+        workflow_id="team.lead.1",
+        run=None,
+        is_over=True,
+        result=AgentResult.of_nothing(RunStatus.FAILED, "Temporal does not know its run."),
+        spent=Spent(),
+        silent_seconds=0,
+    )
+    history.done(history.asked("call_roll"), Roll(present=(nobody,)))
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+async def test_a_sandbox_that_no_call_has_used_is_carried(carried: list[Any]) -> None:
+    """A run that continues as new finds it again, and closes it in the end."""
+    history, think = thinking(PLAN.model_copy(update={"executes": True}))
+    history.done(history.asked("open_sandbox"), PLACE)
+    history.task()
+    history.done(think, decision("wait", seconds=60))
+    history.task()
+    history.upserted()
+    timer = history.slept()
+    history.signalled("deliver", MESSAGE)
+    history.task(is_long=True)
+    history.woken(timer)
+    history.upserted()
+    moment = history.slept()
+    history.fired(moment)
+    history.task(is_long=True, is_last=True)
+    await history.replay()
+    assert [request.progress.place for request in carried] == [PLACE]
+
+
+async def test_a_run_that_is_being_opened_is_recorded_before_its_end(ended: Ended) -> None:
+    """Else its record could come after its end, and say for ever that it runs."""
+    history = History("AgentWorkflow", AgentRequest(task="task"), "agent")
+    history.task()
+    opening = history.asked("open_run")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(opening)
+    history.done(opening, PLAN)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    ((run, result),) = ended
+    assert result.status == "cancelled"
+    assert run._journal is not None  # noqa: SLF001
+
+
+def _both(is_cancelled_first: bool, history: History, news: Callable[[], None]) -> None:
+    if is_cancelled_first:
+        history.cancelled()
+    news()
+    if not is_cancelled_first:
+        history.cancelled()
