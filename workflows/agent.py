@@ -367,11 +367,13 @@ class AgentWorkflow:
             try:
                 seen = await effects.act(request, call.summary, self._time_left(journal))
             except ActivityError as error:
-                if is_cancelled():
-                    raise  # or it would be tried elsewhere
+                if is_cancelled_exception(error):
+                    raise
                 if not nobody_serves(error):
                     text = f"The outcome is unknown: {_sentence(error)}"
                     return Outcome.said(call, text, is_ok=False)
+                if is_cancelled():
+                    raise  # or it would be tried elsewhere
                 self._lodging.leave(place)
             else:
                 return Outcome.observed(call, seen)

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         Report,
         Seat,
     )
+    from workflows.interruption import is_cancelled, settled
     from workflows.journal import Journal
     from workflows.mailbox import Inbox
     from workflows.outcome import Outcome
@@ -125,12 +126,16 @@ class Desk:
         return self._reply
 
     async def _send(self, ask: Ask) -> None:
-        # Shielded: a signal that is cancelled when it has just failed is more than the SDK's state
-        # machine takes, and no worker could ever carry the run on.
-        try:
-            await asyncio.shield(asyncio.create_task(self._team.signal("ask", ask)))
-        except FailureError as error:
-            raise TeamGone from error
+        # The cancel must not reach it: a signal that is cancelled when it has just failed is more
+        # than the SDK's state machine takes, and no worker could ever carry the run on.
+        sending = asyncio.create_task(self._team.signal("ask", ask))
+        if not await settled(sending):
+            await workflow.wait([sending])
+        failure = sending.exception()
+        if is_cancelled():
+            raise asyncio.CancelledError
+        if failure is not None:
+            raise TeamGone from failure
 
 
 async def report(team: str, seat: Seat, result: AgentResult, journal: Journal | None) -> None:

@@ -1,10 +1,12 @@
 """The effects that workflows ask for: each activity with its queue, time-outs and retries."""
 
+import asyncio
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.act import Act
@@ -27,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
         ThinkInput,
     )
     from perdure.teams.contracts import OpenTeam, Roll, RollCall, TeamPlan
-    from workflows.interruption import settled
+    from workflows.interruption import is_cancelled, settled
 
 T = TypeVar("T")
 
@@ -113,7 +115,8 @@ async def act(request: ActInput, summary: str, time_left: timedelta | None) -> O
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"act {summary}",
     )
-    return await _outcome(handle)
+    await _ended(handle)
+    return handle.result()
 
 
 async def open_team(opening: OpenTeam) -> TeamPlan:
@@ -152,8 +155,18 @@ async def close_run(closing: CloseRun) -> None:
 
 
 async def _outcome(handle: workflow.ActivityHandle[T]) -> T:
-    """Of an effect that counts once it is done; cancelled with the workflow, it ends first."""
+    """Of an effect that counts once it is done; one that fails after a cancel is cancelled."""
+    await _ended(handle)
+    try:
+        return handle.result()
+    except ActivityError as error:
+        if is_cancelled():
+            raise asyncio.CancelledError from error
+        raise
+
+
+async def _ended(handle: workflow.ActivityHandle[Any]) -> None:
+    """Wait for its end; cancelled with the workflow, it is asked to stop, and ends first."""
     if not await settled(handle):
         handle.cancel()
         await workflow.wait([handle])
-    return handle.result()

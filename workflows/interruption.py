@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import workflow
 
 _TURNS = 3
-"""Of the event loop: so many until an outcome has come from Temporal to the one that waits."""
+"""Of the event loop: two until an effect's outcome has come to its task, one for a task around."""
 
 _A_MOMENT = timedelta(milliseconds=1)
 

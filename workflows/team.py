@@ -194,7 +194,8 @@ class TeamWorkflow:
         except asyncio.CancelledError:
             if self._lodging is not None:
                 await self._lodging.give_up()  # or it would be waited for
-            await acting  # what has begun is known before the team is dismissed
+            with suppress(ActivityError):  # of a workspace that nobody needs now
+                await acting  # what has begun is known before the team is dismissed
             raise
         self._show(crew)
         await self._continue_as_new(crew)
@@ -404,21 +405,24 @@ class TeamWorkflow:
 
     async def _continue_as_new(self, crew: Crew) -> None:
         """Nothing is under way here, and every signal that has come is taken in."""
-        if not workflow.info().is_continue_as_new_suggested() or crew.is_ending:
+        if not workflow.info().is_continue_as_new_suggested() or not self._may_go_on(crew):
             return
         await calm()
         if self._signals:  # under load there are always some
             self._hear(crew)
             self._is_touched = True  # what follows from them is still to be done
-        if crew.is_ending or crew.result is not None:
+        if not self._may_go_on(crew):
             return
-        if self._lodging is not None and self._lodging.at is None:
-            return  # a workspace that was lost is to be opened again first
         assert self._request is not None
         progress = crew.carried(self._lodging.at if self._lodging else None)
         # The store has the rest of the request: a team that is given inline may be long.
         carried = {"goal": crew.plan.goal, "team": crew.plan.team, "progress": progress}
         workflow.continue_as_new(self._request.model_copy(update=carried))
+
+    def _may_go_on(self, crew: Crew) -> bool:
+        """Whether it is not about to end; a workspace that was lost is to be opened again first."""
+        is_lodged = self._lodging is None or self._lodging.at is not None
+        return is_lodged and not crew.is_ending and crew.result is None
 
     def _show(self, crew: Crew) -> None:
         """Have the Web UI show how the team stands, once a second at most: it is long."""

@@ -66,10 +66,18 @@ async def with_spending(state: TeamState, family: Family) -> TeamState:
 
 async def with_record(result: AgentResult, store: Store, workflow_id: str) -> AgentResult:
     """The result, with what the store has of a run that was cut short and could not say it."""
-    branch = (await Family(store).branches([workflow_id])).get(workflow_id)
-    if result.steps or branch is None:
+    if result.steps or result.head is not None:
         return result
-    head, spent = result.head or branch.head, branch.spent
+    family = Family(store)
+    branch = (await family.branches([workflow_id])).get(workflow_id)
+    if branch is None:
+        return result
+    head = branch.head
+    if is_team(run := await store.find_run(workflow_id)):
+        lead = spec_of(run).names[0]
+        below = await family.of(workflow_id)
+        head = next((each.head for each in below if each.run.member == lead and each.head), None)
+    spent = branch.spent
     return result.model_copy(update={"head": head, "steps": spent.steps, "usage": spent.usage})
 
 

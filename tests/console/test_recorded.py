@@ -106,5 +106,16 @@ async def test_what_was_cut_short_is_told_by_the_store(store: Store) -> None:
     seen = await with_record(lost, store, run.workflow_id)
     assert (seen.status, seen.head, seen.steps) == (RunStatus.FAILED, "t1", 2)
     assert await with_record(lost, store, "unknown") == lost
-    own = lost.model_copy(update={"steps": 1})
-    assert await with_record(own, store, run.workflow_id) == own
+    for said in ({"steps": 1}, {"head": "its last words, which are no step"}):
+        own = lost.model_copy(update=said)
+        assert await with_record(own, store, run.workflow_id) == own
+
+
+async def test_a_team_that_was_cut_short_goes_on_from_its_lead(store: Store) -> None:
+    """As one that has ended by itself: its own run takes no turns."""
+    team, lead, coder = team_run(), run_of("boss"), run_of("coder-1", minute=2)
+    turns = [make_turn("t1", run_id=lead.id), make_turn("t2", run_id=coder.id)]
+    await store.add(team, lead, coder, *turns)
+    lost = AgentResult.of_nothing(RunStatus.FAILED, "The run was terminated.")
+    seen = await with_record(lost, store, team.workflow_id)
+    assert (seen.head, seen.steps) == ("t1", 2)

@@ -7,7 +7,7 @@ on a server, and is written down here; a replay then shows what the workflow mak
 from typing import Any
 
 from temporalio.api.common.v1 import Payloads
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, RetryState, TimeoutType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -71,9 +71,10 @@ class History:
 
     # Commands
 
-    def asked(self, activity: str, queue: str = _QUEUE) -> int:
+    def asked(self, activity: str, queue: str = _QUEUE, taken_back: int = 0) -> int:
+        """`taken_back`: so many were asked for before, and cancelled in the same workflow task."""
         scheduled = self._add("ACTIVITY_TASK_SCHEDULED")
-        scheduled.activity_id = str(self._count("ACTIVITY_TASK_SCHEDULED"))
+        scheduled.activity_id = str(self._count("ACTIVITY_TASK_SCHEDULED") + taken_back)
         scheduled.activity_type.name = activity
         scheduled.task_queue.name = queue
         return self._last
@@ -115,6 +116,27 @@ class History:
     def stopped(self, asked: int) -> None:
         """The effect has ended as it was asked to."""
         self._add("ACTIVITY_TASK_CANCELED").scheduled_event_id = asked
+
+    def failed(self, asked: int) -> None:
+        self._add("ACTIVITY_TASK_STARTED").scheduled_event_id = asked
+        failed = self._add("ACTIVITY_TASK_FAILED")
+        failed.scheduled_event_id, failed.started_event_id = asked, self._last - 1
+        failed.failure.message = "out of order"
+        failed.failure.application_failure_info.non_retryable = True
+
+    def timed_out(self, asked: int) -> None:
+        """Nothing was heard of it, and there is no time left to try it again."""
+        self._add("ACTIVITY_TASK_STARTED").scheduled_event_id = asked
+        late = self._add("ACTIVITY_TASK_TIMED_OUT")
+        late.scheduled_event_id, late.started_event_id = asked, self._last - 1
+        late.failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE
+        late.retry_state = RetryState.RETRY_STATE_TIMEOUT
+
+    def unserved(self, asked: int) -> None:
+        """No worker took it up."""
+        late = self._add("ACTIVITY_TASK_TIMED_OUT")
+        late.scheduled_event_id = asked
+        late.failure.timeout_failure_info.timeout_type = TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
 
     def cancel_requested(self, asked: int) -> None:
         """Of an effect: a command."""

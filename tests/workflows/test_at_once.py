@@ -150,6 +150,14 @@ def waiting() -> tuple[History, int]:
     return history, history.slept()
 
 
+def acting() -> tuple[History, int]:
+    """A member's run whose first call is being carried out."""
+    history = decided(decision("write_file"))
+    history.done(history.asked("open_sandbox"), PLACE)
+    history.task()
+    return history, history.asked("act", PLACE.queue)
+
+
 def delegating() -> tuple[History, int]:
     history = decided(decision("delegate", agent="agent", task="a part"))
     return history, history.delegated("team.coder.1.1")
@@ -180,13 +188,62 @@ async def test_a_think_that_ended_counts(ended: Ended, is_cancelled_first: bool)
     assert result.usage.tokens == 1000
 
 
+@pytest.mark.parametrize("is_at_once", [True, False])
+@pytest.mark.parametrize("minutes", [None, 1.0])
+@pytest.mark.parametrize("news", ["failed", "timed_out"])
+async def test_a_think_that_fails(
+    ended: Ended, news: str, minutes: float | None, is_at_once: bool
+) -> None:
+    """The run was cancelled: it neither failed, nor says last words for having run out of time."""
+    limits = PLAN.limits.model_copy(update={"max_minutes": minutes})
+    history, think = thinking(PLAN.model_copy(update={"limits": limits}))
+    history.cancelled()
+    if not is_at_once:
+        history.task()
+        history.cancel_requested(think)
+    getattr(history, news)(think)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+async def test_a_call_that_fails_when_it_is_cancelled_is_kept(ended: Ended) -> None:
+    """What became of it is told, as that of others."""
+    history, act = acting()
+    history.cancelled()
+    history.task()
+    history.cancel_requested(act)
+    history.failed(act)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    history.asked("close_sandbox", PLACE.queue)
+    await history.replay()
+    ((run, result),) = ended
+    assert result.status == "cancelled"
+    (entry,) = run._journal.entries  # noqa: SLF001
+    assert entry.text == "The outcome is unknown: out of order"
+
+
+async def test_a_call_that_nobody_served_is_tried_nowhere_else(ended: Ended) -> None:
+    """Nobody wants it any more."""
+    history, act = acting()
+    history.cancelled()
+    history.unserved(act)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    history.asked("close_sandbox", PLACE.queue)
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
 async def test_a_call_that_ended_is_kept(ended: Ended, is_cancelled_first: bool) -> None:
     """Its result is among what the next run of the member is shown first."""
-    history = decided(decision("write_file"))
-    history.done(history.asked("open_sandbox"), PLACE)
-    history.task()
-    act = history.asked("act", PLACE.queue)
+    history, act = acting()
     seen = Observation(result="its result", status="ok", preview="", digest="")
     _both(is_cancelled_first, history, lambda: history.done(act, seen))
     history.task()
@@ -363,22 +420,7 @@ async def test_members_that_never_began_are_not_waited_for(ended: Ended) -> None
     history.task()
     history.cancel_requested(opening)
     history.stopped(opening)
-    history.task()
-    history.missed(history.cancelled_another("team.lead.1"))
-    history.task()
-    history.upserted()
-    nobody = Present(
-        workflow_id="team.lead.1",
-        run=None,
-        is_over=True,
-        result=AgentResult.of_nothing(RunStatus.FAILED, "Temporal does not know its run."),
-        spent=Spent(),
-        silent_seconds=0,
-    )
-    history.done(history.asked("call_roll"), Roll(present=(nobody,)))
-    history.task()
-    history.upserted()
-    history.asked("close_run")
+    _nobody_began(history)
     await history.replay()
     assert [result.status for _, result in ended] == ["cancelled"]
 
@@ -403,6 +445,99 @@ async def test_a_sandbox_that_no_call_has_used_is_carried(carried: list[Any]) ->
     assert [request.progress.place for request in carried] == [PLACE]
 
 
+async def test_a_sandbox_that_is_being_opened_is_not_forgotten(carried: list[Any]) -> None:
+    """The run continues as new at a later step, when it is open."""
+    history, think = thinking(PLAN.model_copy(update={"executes": True}))
+    history.asked("open_sandbox")
+    history.done(think, decision("wait", seconds=60))
+    history.task()
+    history.upserted()
+    timer = history.slept()
+    history.signalled("deliver", MESSAGE)
+    history.task(is_long=True)
+    history.woken(timer)
+    history.upserted()
+    history.asked("think")
+    history.task(is_long=True, is_last=True)
+    await history.replay()
+    assert not carried
+
+
+async def test_a_cancel_that_comes_with_the_end_of_a_pause(
+    ended: Ended, carried: list[Any]
+) -> None:
+    """A run that is about to continue as new waits with that until its next step."""
+    history, timer = waiting()
+    history.signalled("deliver", MESSAGE)
+    history.task(is_long=True)
+    history.woken(timer)
+    history.upserted()
+    moment = history.slept()
+    history.signalled("deliver", Delivery(first=2, parcels=(Parcel(kind="pause"),)))
+    history.fired(moment)
+    history.task(is_long=True)
+    history.upserted()
+    history.signalled("deliver", Delivery(first=3, parcels=(Parcel(kind="resume"),)))
+    history.cancelled()
+    history.task(is_long=True)
+    history.upserted()
+    history.upserted()
+    history.asked("close_run", taken_back=1)
+    await history.replay()
+    assert not carried
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+async def test_a_team_that_is_being_opened_starts_nobody(ended: Ended) -> None:
+    """It was recorded all the same, and its end is recorded after that."""
+    history = History("TeamWorkflow", TeamRequest(goal="goal", team="team"), "team")
+    history.task()
+    opening = history.asked("open_team")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(opening)
+    history.done(opening, TEAM)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+@pytest.mark.parametrize("workflow", ["AgentWorkflow", "TeamWorkflow"])
+async def test_what_cannot_be_opened_when_it_is_cancelled_is_closed(
+    ended: Ended, workflow: str
+) -> None:
+    """Its record may be there: the worker may have died after it had written it."""
+    is_team = workflow == "TeamWorkflow"
+    request = TeamRequest(goal="goal", team="team") if is_team else AgentRequest(task="task")
+    history = History(workflow, request, "it")
+    history.task()
+    opening = history.asked("open_team" if is_team else "open_run")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(opening)
+    history.timed_out(opening)
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
+async def test_a_workspace_that_cannot_be_opened_when_its_team_is_cancelled(ended: Ended) -> None:
+    """The team was cancelled, and did not fail."""
+    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
+    opening = history.asked("open_sandbox")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(opening)
+    history.failed(opening)
+    _nobody_began(history)
+    await history.replay()
+    assert [result.status for _, result in ended] == ["cancelled"]
+
+
 async def test_a_run_that_is_being_opened_is_recorded_before_its_end(ended: Ended) -> None:
     """Else its record could come after its end, and say for ever that it runs."""
     history = History("AgentWorkflow", AgentRequest(task="task"), "agent")
@@ -419,6 +554,26 @@ async def test_a_run_that_is_being_opened_is_recorded_before_its_end(ended: Ende
     ((run, result),) = ended
     assert result.status == "cancelled"
     assert run._journal is not None  # noqa: SLF001
+
+
+def _nobody_began(history: History) -> None:
+    """The team finds out that its lead, which it was about to start, is not there; and ends."""
+    history.task()
+    history.missed(history.cancelled_another("team.lead.1"))
+    history.task()
+    history.upserted()
+    nobody = Present(
+        workflow_id="team.lead.1",
+        run=None,
+        is_over=True,
+        result=AgentResult.of_nothing(RunStatus.FAILED, "Temporal does not know its run."),
+        spent=Spent(),
+        silent_seconds=0,
+    )
+    history.done(history.asked("call_roll"), Roll(present=(nobody,)))
+    history.task()
+    history.upserted()
+    history.asked("close_run")
 
 
 def _both(is_cancelled_first: bool, history: History, news: Callable[[], None]) -> None:
