@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from temporalio import workflow
 
 from perdure.contracts import (
     AgentRequest,
@@ -40,8 +39,6 @@ from perdure.teams.contracts import (
     TeamRequest,
 )
 from tests.workflows.history import RUN, History
-from workflows.agent import AgentWorkflow
-from workflows.team import TeamWorkflow
 
 PLACE = Place(queue="act@machine", kind="docker", name=RUN)
 PLAN = RunPlan(
@@ -83,39 +80,6 @@ GONE = Roll(
         ),
     )
 )
-Ended = list[tuple[Any, AgentResult]]
-
-
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> Ended:
-    """The workflows that came to an end, with their results."""
-    found: Ended = []
-    for kind in (AgentWorkflow, TeamWorkflow):
-        monkeypatch.setattr(kind, "_end", _noting(kind._end, found))  # noqa: SLF001
-    return found
-
-
-def _noting(end: Callable[..., AgentResult], found: Ended) -> Callable[..., AgentResult]:
-    def noted(self: Any, *arguments: Any, **named: Any) -> AgentResult:
-        result = end(self, *arguments, **named)
-        found.append((self, result))
-        return result
-
-    return noted
-
-
-@pytest.fixture
-def carried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What workflows continued as new with."""
-    found: list[Any] = []
-    renew = workflow.continue_as_new
-
-    def noted(request: Any) -> None:
-        found.append(request)
-        renew(request)
-
-    monkeypatch.setattr(workflow, "continue_as_new", noted)
-    return found
 
 
 def decision(tool: str, **arguments: Any) -> Decision:
@@ -175,15 +139,15 @@ def leading(plan: TeamPlan = TEAM) -> History:
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_a_think_that_ended_counts(ended: Ended, is_cancelled_first: bool) -> None:
+async def test_a_think_that_ended_counts(is_cancelled_first: bool) -> None:
     """It is stored and paid for: the result and the head tell of it."""
     history, think = thinking()
     _both(is_cancelled_first, history, lambda: history.done(think, decision("wait", seconds=1)))
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    ((_, result),) = ended
+    course = await history.replay()
+    (result,) = course.ended
     assert (result.status, result.head, result.steps) == ("cancelled", "turn", 1)
     assert result.usage.tokens == 1000
 
@@ -191,9 +155,7 @@ async def test_a_think_that_ended_counts(ended: Ended, is_cancelled_first: bool)
 @pytest.mark.parametrize("is_at_once", [True, False])
 @pytest.mark.parametrize("minutes", [None, 1.0])
 @pytest.mark.parametrize("news", ["failed", "timed_out"])
-async def test_a_think_that_fails(
-    ended: Ended, news: str, minutes: float | None, is_at_once: bool
-) -> None:
+async def test_a_think_that_fails(news: str, minutes: float | None, is_at_once: bool) -> None:
     """The run was cancelled: it neither failed, nor says last words for having run out of time."""
     limits = PLAN.limits.model_copy(update={"max_minutes": minutes})
     history, think = thinking(PLAN.model_copy(update={"limits": limits}))
@@ -205,11 +167,11 @@ async def test_a_think_that_fails(
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
-async def test_a_call_that_fails_when_it_is_cancelled_is_kept(ended: Ended) -> None:
+async def test_a_call_that_fails_when_it_is_cancelled_is_kept() -> None:
     """What became of it is told, as that of others."""
     history, act = acting()
     history.cancelled()
@@ -218,16 +180,18 @@ async def test_a_call_that_fails_when_it_is_cancelled_is_kept(ended: Ended) -> N
     history.failed(act)
     history.task()
     history.upserted()
-    history.asked("close_run")
-    history.asked("close_sandbox", PLACE.queue)
-    await history.replay()
-    ((run, result),) = ended
-    assert result.status == "cancelled"
-    (entry,) = run._journal.entries  # noqa: SLF001
+    history.done(history.asked("close_run"))
+    history.done(history.asked("close_sandbox", PLACE.queue))
+    history.task()
+    history.signalled_another("team", "report")
+    course = await history.replay()
+    (report,) = course.reports
+    assert report.result.status == "cancelled"
+    (entry,) = report.unshown
     assert entry.text == "The outcome is unknown: out of order"
 
 
-async def test_a_call_that_nobody_served_is_tried_nowhere_else(ended: Ended) -> None:
+async def test_a_call_that_nobody_served_is_tried_nowhere_else() -> None:
     """Nobody wants it any more."""
     history, act = acting()
     history.cancelled()
@@ -236,28 +200,30 @@ async def test_a_call_that_nobody_served_is_tried_nowhere_else(ended: Ended) -> 
     history.upserted()
     history.asked("close_run")
     history.asked("close_sandbox", PLACE.queue)
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_a_call_that_ended_is_kept(ended: Ended, is_cancelled_first: bool) -> None:
+async def test_a_call_that_ended_is_kept(is_cancelled_first: bool) -> None:
     """Its result is among what the next run of the member is shown first."""
     history, act = acting()
     seen = Observation(result="its result", status="ok", preview="", digest="")
     _both(is_cancelled_first, history, lambda: history.done(act, seen))
     history.task()
     history.upserted()
-    history.asked("close_run")
-    history.asked("close_sandbox", PLACE.queue)
-    await history.replay()
-    ((run, result),) = ended
-    assert result.status == "cancelled"
-    assert [each.id for each in run._journal.entries] == ["its result"]  # noqa: SLF001
+    history.done(history.asked("close_run"))
+    history.done(history.asked("close_sandbox", PLACE.queue))
+    history.task()
+    history.signalled_another("team", "report")
+    course = await history.replay()
+    (report,) = course.reports
+    assert report.result.status == "cancelled"
+    assert [each.id for each in report.unshown] == ["its result"]
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_a_signal_that_fails(ended: Ended, is_cancelled_first: bool) -> None:
+async def test_a_signal_that_fails(is_cancelled_first: bool) -> None:
     """The team has ended too: nothing of the run's call is left to be cancelled."""
     history = decided(decision("send_message", to="lead", text="Hello."))
     ask = history.signalled_another("team", "ask")
@@ -265,15 +231,13 @@ async def test_a_signal_that_fails(ended: Ended, is_cancelled_first: bool) -> No
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
 @pytest.mark.parametrize("is_begun", [True, False])
-async def test_a_child_that_was_terminated(
-    ended: Ended, is_cancelled_first: bool, is_begun: bool
-) -> None:
+async def test_a_child_that_was_terminated(is_cancelled_first: bool, is_begun: bool) -> None:
     """What it spent is asked for, and counts."""
     history, child = delegating()
     history.child(child, "STARTED")
@@ -288,11 +252,11 @@ async def test_a_child_that_was_terminated(
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+    course = await history.replay()
+    assert course.end == ("cancelled", 8)
 
 
-async def test_a_cancel_while_it_is_found_out_what_a_lost_child_has_spent(ended: Ended) -> None:
+async def test_a_cancel_while_it_is_found_out_what_a_lost_child_has_spent() -> None:
     """The answer is waited for."""
     history, child = delegating()
     history.child(child, "STARTED")
@@ -306,12 +270,12 @@ async def test_a_cancel_while_it_is_found_out_what_a_lost_child_has_spent(ended:
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+    course = await history.replay()
+    assert course.end == ("cancelled", 8)
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_a_child_that_begins(ended: Ended, is_cancelled_first: bool) -> None:
+async def test_a_child_that_begins(is_cancelled_first: bool) -> None:
     """It is cancelled, and its parent ends after it, with what it spent."""
     history, child = delegating()
     _both(is_cancelled_first, history, lambda: history.child(child, "STARTED"))
@@ -322,11 +286,11 @@ async def test_a_child_that_begins(ended: Ended, is_cancelled_first: bool) -> No
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+    course = await history.replay()
+    assert course.end == ("cancelled", 8)
 
 
-async def test_a_cancel_before_a_child_has_begun(ended: Ended) -> None:
+async def test_a_cancel_before_a_child_has_begun() -> None:
     """Its start is waited for: it cannot be cancelled before."""
     history, child = delegating()
     history.cancelled()
@@ -338,13 +302,13 @@ async def test_a_cancel_before_a_child_has_begun(ended: Ended) -> None:
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 8)]
+    course = await history.replay()
+    assert course.end == ("cancelled", 8)
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
 async def test_a_message_to_a_run_that_is_about_to_continue_as_new(
-    ended: Ended, carried: list[Any], is_cancelled_first: bool
+    is_cancelled_first: bool,
 ) -> None:
     """Signals are taken in first: the run must not be gone when the cancel is."""
     history, timer = waiting()
@@ -354,15 +318,13 @@ async def test_a_message_to_a_run_that_is_about_to_continue_as_new(
     history.upserted()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert not carried
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert not course.continued
+    assert course.end[0] == "cancelled"
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_an_ask_to_a_team_that_is_about_to_continue_as_new(
-    carried: list[Any], is_cancelled_first: bool
-) -> None:
+async def test_an_ask_to_a_team_that_is_about_to_continue_as_new(is_cancelled_first: bool) -> None:
     """The team cancels its members, and ends after them."""
     history = leading()
     lead = history.delegated("team.lead.1")
@@ -383,14 +345,12 @@ async def test_an_ask_to_a_team_that_is_about_to_continue_as_new(
     history.task(is_long=True)
     history.reached(history.cancelled_another("team.lead.1"))
     history.task(is_last=True)
-    await history.replay()
-    assert not carried
+    course = await history.replay()
+    assert not course.continued
 
 
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
-async def test_a_workspace_that_has_opened_is_closed(
-    ended: Ended, is_cancelled_first: bool
-) -> None:
+async def test_a_workspace_that_has_opened_is_closed(is_cancelled_first: bool) -> None:
     """When the lead, which was about to begin, has ended."""
     history = leading(TEAM.model_copy(update={"shared_workspace": True}))
     opening = history.asked("open_sandbox")
@@ -408,11 +368,11 @@ async def test_a_workspace_that_has_opened_is_closed(
     history.done(history.asked("close_sandbox", PLACE.queue))
     history.task()
     history.asked("close_run")
-    await history.replay()
-    assert [(result.status, result.steps) for _, result in ended] == [("cancelled", 7)]
+    course = await history.replay()
+    assert course.end == ("cancelled", 7)
 
 
-async def test_members_that_never_began_are_not_waited_for(ended: Ended) -> None:
+async def test_members_that_never_began_are_not_waited_for() -> None:
     """A roll call finds out at once that there are none."""
     history = leading(TEAM.model_copy(update={"shared_workspace": True}))
     opening = history.asked("open_sandbox")
@@ -421,11 +381,11 @@ async def test_members_that_never_began_are_not_waited_for(ended: Ended) -> None
     history.cancel_requested(opening)
     history.stopped(opening)
     _nobody_began(history)
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
-async def test_a_sandbox_that_no_call_has_used_is_carried(carried: list[Any]) -> None:
+async def test_a_sandbox_that_no_call_has_used_is_carried() -> None:
     """A run that continues as new finds it again, and closes it in the end."""
     history, think = thinking(PLAN.model_copy(update={"executes": True}))
     history.done(history.asked("open_sandbox"), PLACE)
@@ -441,11 +401,13 @@ async def test_a_sandbox_that_no_call_has_used_is_carried(carried: list[Any]) ->
     moment = history.slept()
     history.fired(moment)
     history.task(is_long=True, is_last=True)
-    await history.replay()
-    assert [request.progress.place for request in carried] == [PLACE]
+    course = await history.replay()
+    (request,) = course.continued
+    assert request.progress is not None
+    assert request.progress.place == PLACE
 
 
-async def test_a_sandbox_that_is_being_opened_is_not_forgotten(carried: list[Any]) -> None:
+async def test_a_sandbox_that_is_being_opened_is_not_forgotten() -> None:
     """The run continues as new at a later step, when it is open."""
     history, think = thinking(PLAN.model_copy(update={"executes": True}))
     history.asked("open_sandbox")
@@ -459,13 +421,11 @@ async def test_a_sandbox_that_is_being_opened_is_not_forgotten(carried: list[Any
     history.upserted()
     history.asked("think")
     history.task(is_long=True, is_last=True)
-    await history.replay()
-    assert not carried
+    course = await history.replay()
+    assert not course.continued
 
 
-async def test_a_cancel_that_comes_with_the_end_of_a_pause(
-    ended: Ended, carried: list[Any]
-) -> None:
+async def test_a_cancel_that_comes_with_the_end_of_a_pause() -> None:
     """A run that is about to continue as new waits with that until its next step."""
     history, timer = waiting()
     history.signalled("deliver", MESSAGE)
@@ -483,12 +443,12 @@ async def test_a_cancel_that_comes_with_the_end_of_a_pause(
     history.upserted()
     history.upserted()
     history.asked("close_run", taken_back=1)
-    await history.replay()
-    assert not carried
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert not course.continued
+    assert course.end[0] == "cancelled"
 
 
-async def test_a_team_that_is_being_opened_starts_nobody(ended: Ended) -> None:
+async def test_a_team_that_is_being_opened_starts_nobody() -> None:
     """It was recorded all the same, and its end is recorded after that."""
     history = History("TeamWorkflow", TeamRequest(goal="goal", team="team"), "team")
     history.task()
@@ -500,14 +460,12 @@ async def test_a_team_that_is_being_opened_starts_nobody(ended: Ended) -> None:
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
 @pytest.mark.parametrize("workflow", ["AgentWorkflow", "TeamWorkflow"])
-async def test_what_cannot_be_opened_when_it_is_cancelled_is_closed(
-    ended: Ended, workflow: str
-) -> None:
+async def test_what_cannot_be_opened_when_it_is_cancelled_is_closed(workflow: str) -> None:
     """Its record may be there: the worker may have died after it had written it."""
     is_team = workflow == "TeamWorkflow"
     request = TeamRequest(goal="goal", team="team") if is_team else AgentRequest(task="task")
@@ -521,11 +479,11 @@ async def test_what_cannot_be_opened_when_it_is_cancelled_is_closed(
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
-async def test_a_workspace_that_cannot_be_opened_when_its_team_is_cancelled(ended: Ended) -> None:
+async def test_a_workspace_that_cannot_be_opened_when_its_team_is_cancelled() -> None:
     """The team was cancelled, and did not fail."""
     history = leading(TEAM.model_copy(update={"shared_workspace": True}))
     opening = history.asked("open_sandbox")
@@ -534,11 +492,11 @@ async def test_a_workspace_that_cannot_be_opened_when_its_team_is_cancelled(ende
     history.cancel_requested(opening)
     history.failed(opening)
     _nobody_began(history)
-    await history.replay()
-    assert [result.status for _, result in ended] == ["cancelled"]
+    course = await history.replay()
+    assert course.end[0] == "cancelled"
 
 
-async def test_a_run_that_is_being_opened_is_recorded_before_its_end(ended: Ended) -> None:
+async def test_a_run_that_is_being_opened_is_recorded_before_its_end() -> None:
     """Else its record could come after its end, and say for ever that it runs."""
     history = History("AgentWorkflow", AgentRequest(task="task"), "agent")
     history.task()
@@ -547,13 +505,13 @@ async def test_a_run_that_is_being_opened_is_recorded_before_its_end(ended: Ende
     history.task()
     history.cancel_requested(opening)
     history.done(opening, PLAN)
+    opened = history.length
     history.task()
     history.upserted()
     history.asked("close_run")
-    await history.replay()
-    ((run, result),) = ended
-    assert result.status == "cancelled"
-    assert run._journal is not None  # noqa: SLF001
+    course = await history.replay()
+    assert course.end == ("cancelled", 0)
+    assert course.ended_after > opened
 
 
 def _nobody_began(history: History) -> None:
