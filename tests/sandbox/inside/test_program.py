@@ -21,6 +21,8 @@ from perdure.sandbox.shim import Shim
 from tests.sandbox.boxes import shell, unseen, until
 
 PROGRAM = [sys.executable, *launch(str(Path(inside.__file__).parent.parent))]
+LEASE = 2.0
+"""Seconds: enough to connect in, also where the machine is busy."""
 LIMITS = {
     "memory_mb": 512,
     "cpus": 1,
@@ -101,26 +103,28 @@ async def test_a_second_server_of_a_sandbox_leaves_at_once(config: Path) -> None
 
 async def test_a_server_that_nobody_needs_ends(tmp_path: Path) -> None:
     """A connected client keeps it, and a running command does."""
-    config = _write(tmp_path, lease_seconds=0.4)
+    config = _write(tmp_path, lease_seconds=LEASE)
+    waiting = shell("touch up; until [ -e over ]; do sleep 0.1; done")
     with subprocess.Popen([*PROGRAM, "serve", str(config)]) as server:
         await until(config.parent / "shim.sock")
         streams = await asyncio.open_unix_connection(config.parent / "shim.sock")
         client = await Shim.connect(*streams, kind="none")
-        await asyncio.sleep(0.8)
-        running = asyncio.create_task(client.run("s", shell("touch up; sleep 1"), unseen))
+        await asyncio.sleep(1.5 * LEASE)
+        running = asyncio.create_task(client.run("s", waiting, unseen))
         await until(tmp_path / "workspace" / "up")
         await client.close()
         with pytest.raises(Exception, match="lost"):
             await running
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.5 * LEASE)
         assert server.poll() is None
+        (tmp_path / "workspace" / "over").touch()
         assert await asyncio.to_thread(server.wait, 10) == 0
         assert json.loads(_first_line(config.parent / "steps" / "s" / "result"))["ended"] == "exit"
 
 
 async def test_a_server_whose_sandbox_is_removed_ends(tmp_path: Path) -> None:
     """Though a client is connected: as when one is removed while it is being opened."""
-    config = _write(tmp_path, lease_seconds=0.4)
+    config = _write(tmp_path, lease_seconds=LEASE)
     with subprocess.Popen([*PROGRAM, "serve", str(config)]) as server:
         await until(config.parent / "shim.sock")
         streams = await asyncio.open_unix_connection(config.parent / "shim.sock")
