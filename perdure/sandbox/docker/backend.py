@@ -51,6 +51,14 @@ class Docker:
         """
         relay = await self._blocking(lambda: self._containers.open(name, spec, details))
         try:
+            return await self._reach(name, relay)
+        except SandboxLost as error:
+            if why := await self._blocking(lambda: self._containers.stopped(name)):
+                raise why from error
+            raise
+
+    async def _reach(self, name: str, relay: str) -> Shim:
+        try:
             reader, writer = await open_stream(self._engine.address, relay)
         except OSError as error:
             raise SandboxLost(f"The sandbox '{name}' cannot be reached: {error}.") from error

@@ -17,6 +17,7 @@ from perdure.sandbox.sandbox import SandboxError, SandboxLost
 
 _LOOK_SECONDS = 0.05
 _MAKING_SECONDS = 3.0
+_STOPPING_SECONDS = 1.0
 _REMOVING_SECONDS = 20.0
 _NOT_EXECUTED = (126, 127)
 """Exit codes of an init that finds no program to execute."""
@@ -39,8 +40,21 @@ class Containers:
             try:
                 relay = client.api.exec_create(container.id, recipe.RELAY, stdin=True, user="0:0")
             except APIError as error:
-                raise _stopped(container, error) from error
+                raise _stopped(container, str(error.explanation)) from error
             return f"/v{client.api.api_version}/exec/{relay['Id']}/start"
+
+    def stopped(self, name: str) -> SandboxError | SandboxLost | None:
+        """Why the sandbox runs no more; None if it runs, or is not there."""
+        deadline = time.monotonic() + _STOPPING_SECONDS
+        with self._engine.client() as client, suppress(NotFound):
+            container = client.containers.get(recipe.container_name(name))
+            while container.status == "running":  # its init may be about to find no program
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(_LOOK_SECONDS)
+                container.reload()
+            return _stopped(container, "nobody answers in it")
+        return None
 
     def remove(self, name: str) -> None:
         with self._engine.client() as client:
@@ -144,7 +158,7 @@ def _insist(remove: Callable[[], object]) -> None:
             time.sleep(_LOOK_SECONDS)
 
 
-def _stopped(container: Container, error: APIError) -> SandboxError | SandboxLost:
+def _stopped(container: Container, seen: str) -> SandboxError | SandboxLost:
     container.reload()
     code = container.attrs["State"]["ExitCode"]
     image = container.attrs["Config"]["Image"]
@@ -153,7 +167,7 @@ def _stopped(container: Container, error: APIError) -> SandboxError | SandboxLos
             f"The Docker image '{image}' has no python3 on its PATH, and a sandbox needs one:"
             " add it to the image."
         )
-    return SandboxLost(f"The sandbox stopped with exit code {code}: {error.explanation}.")
+    return SandboxLost(f"The sandbox stopped with exit code {code}: {seen}.")
 
 
 def _found(labels: dict[str, str]) -> Found:
