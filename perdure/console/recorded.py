@@ -74,11 +74,16 @@ async def with_record(result: AgentResult, store: Store, workflow_id: str) -> Ag
         return result
     head = branch.head
     if is_team(run := await store.find_run(workflow_id)):
-        lead = spec_of(run).names[0]
-        below = await family.of(workflow_id)
-        head = next((each.head for each in below if each.run.member == lead and each.head), None)
+        lead = lead_of(run, await family.of(workflow_id))
+        head = lead.head if lead else None
     spent = branch.spent
     return result.model_copy(update={"head": head, "steps": spent.steps, "usage": spent.usage})
+
+
+def lead_of(team: Run, below: Sequence[RunSummary]) -> RunSummary | None:
+    """The last run of the team's lead that has come to a step; `below`: newest first."""
+    name = spec_of(team).names[0]
+    return next((each for each in below if each.run.member == name and each.head), None)
 
 
 async def run_with_files(store: Store, workflow_id: str) -> Run:

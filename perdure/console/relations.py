@@ -7,7 +7,7 @@ from typing import Any, Self
 from sqlmodel import select
 from temporalio.client import Client
 
-from perdure.console.recorded import recorded, with_spending
+from perdure.console.recorded import lead_of, recorded, with_spending
 from perdure.console.standing import CUT_SHORT, Standing, is_team, reachable, standings, team_state
 from perdure.console.tree import Node, grow
 from perdure.settings import Settings
@@ -67,8 +67,7 @@ class Relations:
     @property
     def lead(self) -> RunSummary | None:
         """The last run of the team's lead that has come to a step."""
-        name = self.members[0]
-        return next((run for run in self.summaries if run.run.member == name and run.head), None)
+        return lead_of(self.run, self.summaries)
 
     async def messages(self) -> dict[str, int]:
         """How many went from whom to whom; those to nobody were refused."""

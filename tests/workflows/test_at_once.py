@@ -38,7 +38,7 @@ from perdure.teams.contracts import (
     TeamPlan,
     TeamRequest,
 )
-from tests.workflows.history import RUN, History
+from tests.workflows.history import RUN, Course, History
 
 PLACE = Place(queue="act@machine", kind="docker", name=RUN)
 PLAN = RunPlan(
@@ -138,15 +138,81 @@ def leading(plan: TeamPlan = TEAM) -> History:
     return history
 
 
+def opening(workflow: str) -> tuple[History, int]:
+    """A run or a team that is cancelled while it is opened."""
+    is_team = workflow == "TeamWorkflow"
+    request = TeamRequest(goal="goal", team="team") if is_team else AgentRequest(task="task")
+    history = History(workflow, request, "it")
+    history.task()
+    asked = history.asked("open_team" if is_team else "open_run")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(asked)
+    return history, asked
+
+
+def opening_workspace() -> tuple[History, int]:
+    """A team that is cancelled while its workspace is opened."""
+    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
+    asked = history.asked("open_sandbox")
+    history.cancelled()
+    history.task()
+    history.cancel_requested(asked)
+    return history, asked
+
+
+def woken_when_long(history: History, timer: int) -> None:
+    """A message ends the run's wait, in a workflow task that suggests to continue as new."""
+    history.signalled("deliver", MESSAGE)
+    history.task(is_long=True)
+    history.woken(timer)
+    history.upserted()
+
+
+async def ending(history: History) -> Course:
+    """The course of what ends at its next workflow task."""
+    history.task()
+    history.upserted()
+    history.asked("close_run")
+    return await history.replay()
+
+
+async def reported(history: History) -> Report:
+    """What a run with a sandbox that ends so tells its team."""
+    history.task()
+    history.upserted()
+    history.done(history.asked("close_run"))
+    history.done(history.asked("close_sandbox", PLACE.queue))
+    history.task()
+    history.signalled_another("team", "report")
+    (report,) = (await history.replay()).reports
+    return report
+
+
+async def nobody_began(history: History) -> Course:
+    """The team finds out that its lead, which it was about to start, is not there; and ends."""
+    history.task()
+    history.missed(history.cancelled_another("team.lead.1"))
+    history.task()
+    history.upserted()
+    nobody = Present(
+        workflow_id="team.lead.1",
+        run=None,
+        is_over=True,
+        result=AgentResult.of_nothing(RunStatus.FAILED, "Temporal does not know its run."),
+        spent=Spent(),
+        silent_seconds=0,
+    )
+    history.done(history.asked("call_roll"), Roll(present=(nobody,)))
+    return await ending(history)
+
+
 @pytest.mark.parametrize("is_cancelled_first", [True, False])
 async def test_a_think_that_ended_counts(is_cancelled_first: bool) -> None:
     """It is stored and paid for: the result and the head tell of it."""
     history, think = thinking()
     _both(is_cancelled_first, history, lambda: history.done(think, decision("wait", seconds=1)))
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     (result,) = course.ended
     assert (result.status, result.head, result.steps) == ("cancelled", "turn", 1)
     assert result.usage.tokens == 1000
@@ -164,10 +230,7 @@ async def test_a_think_that_fails(news: str, minutes: float | None, is_at_once: 
         history.task()
         history.cancel_requested(think)
     getattr(history, news)(think)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end[0] == "cancelled"
 
 
@@ -178,14 +241,7 @@ async def test_a_call_that_fails_when_it_is_cancelled_is_kept() -> None:
     history.task()
     history.cancel_requested(act)
     history.failed(act)
-    history.task()
-    history.upserted()
-    history.done(history.asked("close_run"))
-    history.done(history.asked("close_sandbox", PLACE.queue))
-    history.task()
-    history.signalled_another("team", "report")
-    course = await history.replay()
-    (report,) = course.reports
+    report = await reported(history)
     assert report.result.status == "cancelled"
     (entry,) = report.unshown
     assert entry.text == "The outcome is unknown: out of order"
@@ -210,14 +266,7 @@ async def test_a_call_that_ended_is_kept(is_cancelled_first: bool) -> None:
     history, act = acting()
     seen = Observation(result="its result", status="ok", preview="", digest="")
     _both(is_cancelled_first, history, lambda: history.done(act, seen))
-    history.task()
-    history.upserted()
-    history.done(history.asked("close_run"))
-    history.done(history.asked("close_sandbox", PLACE.queue))
-    history.task()
-    history.signalled_another("team", "report")
-    course = await history.replay()
-    (report,) = course.reports
+    report = await reported(history)
     assert report.result.status == "cancelled"
     assert [each.id for each in report.unshown] == ["its result"]
 
@@ -228,10 +277,7 @@ async def test_a_signal_that_fails(is_cancelled_first: bool) -> None:
     history = decided(decision("send_message", to="lead", text="Hello."))
     ask = history.signalled_another("team", "ask")
     _both(is_cancelled_first, history, lambda: history.unheard(ask))
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end[0] == "cancelled"
 
 
@@ -249,10 +295,7 @@ async def test_a_child_that_was_terminated(is_cancelled_first: bool, is_begun: b
         history.missed(history.cancelled_another("team.coder.1.1"))
         history.task()
     history.done(history.asked("call_roll"), GONE)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end == ("cancelled", 8)
 
 
@@ -267,10 +310,7 @@ async def test_a_cancel_while_it_is_found_out_what_a_lost_child_has_spent() -> N
     history.cancelled()
     history.task()
     history.done(roll, GONE)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end == ("cancelled", 8)
 
 
@@ -283,10 +323,7 @@ async def test_a_child_that_begins(is_cancelled_first: bool) -> None:
     history.reached(history.cancelled_another("team.coder.1.1"))
     history.task()
     history.child(child, "COMPLETED", CHILDS)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end == ("cancelled", 8)
 
 
@@ -299,10 +336,7 @@ async def test_a_cancel_before_a_child_has_begun() -> None:
     history.task()
     history.reached(history.cancelled_another("team.coder.1.1"))
     history.child(child, "COMPLETED", CHILDS)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end == ("cancelled", 8)
 
 
@@ -353,8 +387,8 @@ async def test_an_ask_to_a_team_that_is_about_to_continue_as_new(is_cancelled_fi
 async def test_a_workspace_that_has_opened_is_closed(is_cancelled_first: bool) -> None:
     """When the lead, which was about to begin, has ended."""
     history = leading(TEAM.model_copy(update={"shared_workspace": True}))
-    opening = history.asked("open_sandbox")
-    _both(is_cancelled_first, history, lambda: history.done(opening, PLACE))
+    asked = history.asked("open_sandbox")
+    _both(is_cancelled_first, history, lambda: history.done(asked, PLACE))
     history.task()
     lead = history.delegated("team.lead.1")
     history.child(lead, "STARTED")
@@ -374,14 +408,9 @@ async def test_a_workspace_that_has_opened_is_closed(is_cancelled_first: bool) -
 
 async def test_members_that_never_began_are_not_waited_for() -> None:
     """A roll call finds out at once that there are none."""
-    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
-    opening = history.asked("open_sandbox")
-    history.cancelled()
-    history.task()
-    history.cancel_requested(opening)
-    history.stopped(opening)
-    _nobody_began(history)
-    course = await history.replay()
+    history, asked = opening_workspace()
+    history.stopped(asked)
+    course = await nobody_began(history)
     assert course.end[0] == "cancelled"
 
 
@@ -393,11 +422,7 @@ async def test_a_sandbox_that_no_call_has_used_is_carried() -> None:
     history.done(think, decision("wait", seconds=60))
     history.task()
     history.upserted()
-    timer = history.slept()
-    history.signalled("deliver", MESSAGE)
-    history.task(is_long=True)
-    history.woken(timer)
-    history.upserted()
+    woken_when_long(history, history.slept())
     moment = history.slept()
     history.fired(moment)
     history.task(is_long=True, is_last=True)
@@ -414,11 +439,7 @@ async def test_a_sandbox_that_is_being_opened_is_not_forgotten() -> None:
     history.done(think, decision("wait", seconds=60))
     history.task()
     history.upserted()
-    timer = history.slept()
-    history.signalled("deliver", MESSAGE)
-    history.task(is_long=True)
-    history.woken(timer)
-    history.upserted()
+    woken_when_long(history, history.slept())
     history.asked("think")
     history.task(is_long=True, is_last=True)
     course = await history.replay()
@@ -428,10 +449,7 @@ async def test_a_sandbox_that_is_being_opened_is_not_forgotten() -> None:
 async def test_a_cancel_that_comes_with_the_end_of_a_pause() -> None:
     """A run that is about to continue as new waits with that until its next step."""
     history, timer = waiting()
-    history.signalled("deliver", MESSAGE)
-    history.task(is_long=True)
-    history.woken(timer)
-    history.upserted()
+    woken_when_long(history, timer)
     moment = history.slept()
     history.signalled("deliver", Delivery(first=2, parcels=(Parcel(kind="pause"),)))
     history.fired(moment)
@@ -450,88 +468,37 @@ async def test_a_cancel_that_comes_with_the_end_of_a_pause() -> None:
 
 async def test_a_team_that_is_being_opened_starts_nobody() -> None:
     """It was recorded all the same, and its end is recorded after that."""
-    history = History("TeamWorkflow", TeamRequest(goal="goal", team="team"), "team")
-    history.task()
-    opening = history.asked("open_team")
-    history.cancelled()
-    history.task()
-    history.cancel_requested(opening)
-    history.done(opening, TEAM)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    history, asked = opening("TeamWorkflow")
+    history.done(asked, TEAM)
+    course = await ending(history)
     assert course.end[0] == "cancelled"
 
 
 @pytest.mark.parametrize("workflow", ["AgentWorkflow", "TeamWorkflow"])
 async def test_what_cannot_be_opened_when_it_is_cancelled_is_closed(workflow: str) -> None:
     """Its record may be there: the worker may have died after it had written it."""
-    is_team = workflow == "TeamWorkflow"
-    request = TeamRequest(goal="goal", team="team") if is_team else AgentRequest(task="task")
-    history = History(workflow, request, "it")
-    history.task()
-    opening = history.asked("open_team" if is_team else "open_run")
-    history.cancelled()
-    history.task()
-    history.cancel_requested(opening)
-    history.timed_out(opening)
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    history, asked = opening(workflow)
+    history.timed_out(asked)
+    course = await ending(history)
     assert course.end[0] == "cancelled"
 
 
 async def test_a_workspace_that_cannot_be_opened_when_its_team_is_cancelled() -> None:
     """The team was cancelled, and did not fail."""
-    history = leading(TEAM.model_copy(update={"shared_workspace": True}))
-    opening = history.asked("open_sandbox")
-    history.cancelled()
-    history.task()
-    history.cancel_requested(opening)
-    history.failed(opening)
-    _nobody_began(history)
-    course = await history.replay()
+    history, asked = opening_workspace()
+    history.failed(asked)
+    course = await nobody_began(history)
     assert course.end[0] == "cancelled"
 
 
 async def test_a_run_that_is_being_opened_is_recorded_before_its_end() -> None:
     """Else its record could come after its end, and say for ever that it runs."""
-    history = History("AgentWorkflow", AgentRequest(task="task"), "agent")
-    history.task()
-    opening = history.asked("open_run")
-    history.cancelled()
-    history.task()
-    history.cancel_requested(opening)
-    history.done(opening, PLAN)
+    history, asked = opening("AgentWorkflow")
+    history.done(asked, PLAN)
     opened = history.length
-    history.task()
-    history.upserted()
-    history.asked("close_run")
-    course = await history.replay()
+    course = await ending(history)
     assert course.end == ("cancelled", 0)
     assert course.ended_after > opened
-
-
-def _nobody_began(history: History) -> None:
-    """The team finds out that its lead, which it was about to start, is not there; and ends."""
-    history.task()
-    history.missed(history.cancelled_another("team.lead.1"))
-    history.task()
-    history.upserted()
-    nobody = Present(
-        workflow_id="team.lead.1",
-        run=None,
-        is_over=True,
-        result=AgentResult.of_nothing(RunStatus.FAILED, "Temporal does not know its run."),
-        spent=Spent(),
-        silent_seconds=0,
-    )
-    history.done(history.asked("call_roll"), Roll(present=(nobody,)))
-    history.task()
-    history.upserted()
-    history.asked("close_run")
 
 
 def _both(is_cancelled_first: bool, history: History, news: Callable[[], None]) -> None:
